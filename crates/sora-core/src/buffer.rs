@@ -1,0 +1,252 @@
+//! Many rows in two allocations.
+
+use std::ops::ControlFlow;
+
+use crate::row::missing_cell;
+use crate::{Cell, CellSink, Date, Decimal, Error, ErrorKind, Result, Row, RowSink, Timestamp};
+
+/// Rows of one width, their cells in one flat list and their text in one run of bytes.
+///
+/// This is the form in which rows cross threads and wait to be written: no allocation per row.
+#[derive(Clone, Debug, Default)]
+pub struct RowBuffer {
+    width: usize,
+    slots: Vec<Slot>,
+    bytes: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    Null,
+    Bool(bool),
+    I64(i64),
+    F64(f64),
+    Timestamp(Timestamp),
+    Date(Date),
+    Text(Span),
+    Bytes(Span),
+    Json(Span),
+    Uuid(Span),
+    Decimal(Span),
+}
+
+/// A range of the bytes. 32 bits each, so that a slot stays at 16 bytes.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+const _: () = assert!(size_of::<Slot>() == 16);
+
+impl RowBuffer {
+    /// The largest size of all text and bytes of one buffer: 4 GiB.
+    pub const BYTES_MAX: usize = u32::MAX as usize;
+
+    /// Returns an empty buffer for rows of so many cells.
+    pub fn new(width: usize) -> Self {
+        Self { width, slots: Vec::new(), bytes: Vec::new() }
+    }
+
+    /// Returns an empty buffer with room for so many rows.
+    pub fn with_capacity(width: usize, rows: usize) -> Self {
+        Self { width, slots: Vec::with_capacity(width * rows), bytes: Vec::new() }
+    }
+
+    /// Cells in a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The number of complete rows.
+    pub fn len(&self) -> usize {
+        self.slots.len().checked_div(self.width).unwrap_or(0)
+    }
+
+    /// Whether there is no complete row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The memory in use by the rows, in bytes.
+    pub fn size(&self) -> usize {
+        self.slots.len() * size_of::<Slot>() + self.bytes.len()
+    }
+
+    /// Returns the row at an index, or `None` beyond the last.
+    pub fn row(&self, index: usize) -> Option<BufferedRow<'_>> {
+        let slots = self.slots.get(index * self.width..(index + 1) * self.width)?;
+        Some(BufferedRow { slots, bytes: &self.bytes })
+    }
+
+    /// Iterates over the rows.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = BufferedRow<'_>> {
+        // A width of zero would make `chunks_exact` panic; such a buffer holds nothing.
+        self.slots
+            .chunks_exact(self.width.max(1))
+            .map(|slots| BufferedRow { slots, bytes: &self.bytes })
+    }
+
+    /// Copies a row to the end.
+    pub fn push(&mut self, row: &dyn Row) -> Result<()> {
+        for position in 0..self.width {
+            if let Err(error) = row.cell(position).and_then(|cell| self.cell(cell)) {
+                self.truncate(self.len());
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the first so many rows, and drops cells of an unfinished row.
+    pub fn truncate(&mut self, rows: usize) {
+        self.slots.truncate(rows.saturating_mul(self.width));
+        if self.slots.is_empty() {
+            self.bytes.clear();
+        }
+    }
+
+    /// Drops all rows and keeps the memory.
+    pub fn clear(&mut self) {
+        self.truncate(0);
+    }
+
+    fn span(&mut self, bytes: &[u8]) -> Result<Span> {
+        let full = || Error::new(ErrorKind::Limit, "the rows of one buffer exceed 4 GiB");
+        let start = u32::try_from(self.bytes.len()).map_err(|_| full())?;
+        let len = u32::try_from(bytes.len()).map_err(|_| full())?;
+        self.bytes.extend_from_slice(bytes);
+        Ok(Span { start, len })
+    }
+}
+
+impl CellSink for RowBuffer {
+    fn cell(&mut self, cell: Cell<'_>) -> Result<()> {
+        let slot = match cell {
+            Cell::Null => Slot::Null,
+            Cell::Bool(value) => Slot::Bool(value),
+            Cell::I64(value) => Slot::I64(value),
+            Cell::F64(value) => Slot::F64(value),
+            Cell::Timestamp(value) => Slot::Timestamp(value),
+            Cell::Date(value) => Slot::Date(value),
+            Cell::Text(value) => Slot::Text(self.span(value.as_bytes())?),
+            Cell::Bytes(value) => Slot::Bytes(self.span(value)?),
+            Cell::Json(value) => Slot::Json(self.span(value.as_bytes())?),
+            Cell::Uuid(value) => Slot::Uuid(self.span(&value)?),
+            Cell::Decimal(value) => {
+                let mut bytes = [0; 17];
+                bytes[..16].copy_from_slice(&value.mantissa().to_le_bytes());
+                bytes[16] = value.scale();
+                Slot::Decimal(self.span(&bytes)?)
+            }
+        };
+        self.slots.push(slot);
+        Ok(())
+    }
+}
+
+impl RowSink for RowBuffer {
+    fn row(&mut self, row: &dyn Row) -> Result<ControlFlow<()>> {
+        self.push(row)?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn reset(&mut self) {
+        self.clear();
+    }
+}
+
+/// One row of a [`RowBuffer`].
+#[derive(Clone, Copy, Debug)]
+pub struct BufferedRow<'a> {
+    slots: &'a [Slot],
+    bytes: &'a [u8],
+}
+
+impl<'a> BufferedRow<'a> {
+    /// Returns the cell at a position, or null beyond the last.
+    pub fn get(&self, position: usize) -> Cell<'a> {
+        match self.slots.get(position).copied().unwrap_or(Slot::Null) {
+            Slot::Null => Cell::Null,
+            Slot::Bool(value) => Cell::Bool(value),
+            Slot::I64(value) => Cell::I64(value),
+            Slot::F64(value) => Cell::F64(value),
+            Slot::Timestamp(value) => Cell::Timestamp(value),
+            Slot::Date(value) => Cell::Date(value),
+            Slot::Text(span) => Cell::Text(self.text(span)),
+            Slot::Bytes(span) => Cell::Bytes(self.bytes(span)),
+            Slot::Json(span) => Cell::Json(self.text(span)),
+            Slot::Uuid(span) => Cell::Uuid(self.bytes(span).try_into().unwrap_or_default()),
+            Slot::Decimal(span) => self.decimal(span).map_or(Cell::Null, Cell::Decimal),
+        }
+    }
+
+    fn bytes(&self, span: Span) -> &'a [u8] {
+        &self.bytes[span.start as usize..][..span.len as usize]
+    }
+
+    fn text(&self, span: Span) -> &'a str {
+        std::str::from_utf8(self.bytes(span)).expect("it was a str when it was pushed")
+    }
+
+    fn decimal(&self, span: Span) -> Option<Decimal> {
+        let (mantissa, scale) = self.bytes(span).split_first_chunk::<16>()?;
+        Decimal::new(i128::from_le_bytes(*mantissa), *scale.first()?)
+    }
+}
+
+impl Row for BufferedRow<'_> {
+    fn width(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn cell(&self, position: usize) -> Result<Cell<'_>> {
+        if position >= self.slots.len() {
+            return Err(missing_cell(position));
+        }
+        Ok(self.get(position))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Value;
+
+    #[test]
+    fn gives_back_what_was_pushed() {
+        let row = [
+            Value::Null,
+            Value::Bool(true),
+            Value::I64(-5),
+            Value::F64(2.5),
+            Value::Decimal("-79228162514264337593543950335".parse().expect("a decimal")),
+            Value::Text("".into()),
+            Value::Bytes([0, 255].into()),
+            Value::Timestamp(Timestamp::MIN),
+            Value::Date(Date::MAX),
+            Value::Uuid([7; 16]),
+            Value::Json("{}".into()),
+        ];
+        let mut buffer = RowBuffer::new(row.len());
+        buffer.push(&&row[..]).expect("a row");
+        buffer.push(&&row[..]).expect("a row");
+        assert_eq!(buffer.len(), 2);
+        for buffered in buffer.iter() {
+            let values: Vec<Value> = (0..row.len()).map(|at| buffered.get(at).to_value()).collect();
+            assert_eq!(values, row);
+        }
+        assert!(buffer.row(2).is_none());
+        buffer.truncate(1);
+        assert_eq!(buffer.len(), 1);
+    }
+
+    #[test]
+    fn an_unfinished_row_is_no_row() {
+        let mut buffer = RowBuffer::new(2);
+        assert!(buffer.push(&vec![Value::Null]).is_err());
+        assert!(buffer.is_empty());
+        buffer.push(&vec![Value::Null, Value::I64(1)]).expect("a row");
+        assert_eq!(buffer.row(0).expect("a row").get(1), Cell::I64(1));
+    }
+}

@@ -1,0 +1,39 @@
+//! Contracts and pure logic of the Sora data layer: no runtime, no I/O.
+//!
+//! Services depend on `sora`. This crate is for those who write a provider or a layer: it says what
+//! a store is asked ([`Read`](read::Read), [`Write`](write::Write)), what it answers, and what the
+//! answers mean.
+
+mod bind;
+mod buffer;
+mod column;
+mod decimal;
+mod entity;
+mod error;
+mod filter;
+pub mod json;
+mod pattern;
+mod predicate;
+mod row;
+mod schema;
+mod temporal;
+mod truth;
+mod types;
+mod value;
+
+pub use buffer::{BufferedRow, RowBuffer};
+pub use column::{ColumnType, unexpected};
+pub use decimal::Decimal;
+pub use entity::{AsKey, Entity, Insert, Key, Projection};
+pub use error::{Error, ErrorKind, Result, Retry};
+pub use filter::{Assign, Assignment, Field, Filter, Operand, Sort, SortBy};
+pub use pattern::{Part, Pattern};
+pub use predicate::{FilterLimits, KEYWORDS, Name, Predicate};
+pub use row::{CellSink, Row, RowSink};
+pub use schema::{
+    Assigned, Column, Index, Schema, SchemaBuilder, check_name, find_name, unknown_name,
+};
+pub use temporal::{Date, FixedText, Timestamp};
+pub use truth::{Comparison, Truth};
+pub use types::Type;
+pub use value::{Cell, UuidText, Value};
