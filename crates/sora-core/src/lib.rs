@@ -7,28 +7,42 @@
 mod bind;
 mod buffer;
 mod column;
+mod cursor;
 mod decimal;
 mod entity;
 mod error;
 mod filter;
+mod intake;
 pub mod json;
+mod live;
+mod observe;
 mod pattern;
+pub mod plan;
 mod predicate;
+pub mod provider;
+mod query;
+pub mod read;
 mod row;
 mod schema;
 mod temporal;
 mod truth;
 mod types;
 mod value;
+pub mod write;
 
 pub use buffer::{BufferedRow, RowBuffer};
 pub use column::{ColumnType, unexpected};
+pub use cursor::Cursor;
 pub use decimal::Decimal;
 pub use entity::{AsKey, Entity, Insert, Key, Projection};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use filter::{Assign, Assignment, Field, Filter, Operand, Sort, SortBy};
+pub use intake::{Intake, Stamp, check_cell, new_uuid};
+pub use live::{Binding, LiveColumn, LiveIndex, LiveTable};
+pub use observe::{End, Event, Observer, Operation};
 pub use pattern::{Part, Pattern};
 pub use predicate::{FilterLimits, KEYWORDS, Name, Predicate};
+pub use query::{Fallback, Query};
 pub use row::{CellSink, Row, RowSink};
 pub use schema::{
     Assigned, Column, Index, Schema, SchemaBuilder, check_name, find_name, unknown_name,

@@ -289,9 +289,8 @@ impl fmt::Display for Displayed<'_> {
 pub struct Name<'a>(pub &'a str);
 
 /// The words of the filter language, which a bare name cannot be.
-pub const KEYWORDS: [&str; 12] = [
-    "AND", "BETWEEN", "ESCAPE", "FALSE", "ILIKE", "IN", "IS", "LIKE", "NOT", "NULL", "OR", "TRUE",
-];
+pub const KEYWORDS: [&str; 12] =
+    ["AND", "BETWEEN", "ESCAPE", "FALSE", "ILIKE", "IN", "IS", "LIKE", "NOT", "NULL", "OR", "TRUE"];
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -258,7 +258,7 @@ impl SchemaBuilder {
         for (index, column) in self.columns.iter().enumerate() {
             check_column(column).map_err(at)?;
             let before = &self.columns[..index];
-            if before.iter().any(|other| other.name.eq_ignore_ascii_case(&column.name)) {
+            if before.iter().any(|other| other.name == column.name) {
                 return Err(at(invalid(format!("two columns are named {:?}", column.name))));
             }
         }
@@ -494,7 +494,7 @@ mod tests {
         let build = |builder: SchemaBuilder| builder.build().expect_err("refused").to_string();
         assert!(build(Schema::builder("")).contains("cannot name a table"));
         assert!(build(Schema::builder("a")).contains("1 to 1600 columns"));
-        assert!(build(cities().column(Column::new("NAME", Type::Text))).contains("two columns"));
+        assert!(build(cities().column(Column::new("Name", Type::Text))).contains("two columns"));
         assert!(build(cities().key(["population"])).contains("never null"));
         assert!(build(cities().key(["id", "name"])).contains("the whole key"));
         assert!(build(cities().version("name")).contains("version column"));

@@ -1,0 +1,230 @@
+//! Checks the cells of rows that are about to be written.
+
+use std::borrow::Cow;
+
+use crate::{Assigned, Cell, CellSink, Column, Error, ErrorKind, Result, RowBuffer, Schema, Type};
+
+/// Takes the rows of callers: checks each cell against its column and brings it into the one form
+/// that stores hold.
+///
+/// −0.0 becomes 0.0, a decimal gets its column's scale; NaN, U+0000, a number out of range, excess
+/// digits and a null where none is allowed are refused. A version cell is replaced by 1, a nil UUID
+/// of a `uuid_v7` column by a new one.
+#[derive(Debug)]
+pub struct Intake<'a> {
+    schema: &'a Schema,
+    columns: &'a [u16],
+    rows: RowBuffer,
+    position: usize,
+    stamp: Stamp,
+}
+
+/// Whether an [`Intake`] assigns versions and keys, as new rows need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stamp {
+    /// For rows that may be new.
+    New,
+    /// For rows that are stored already, and for keys.
+    Stored,
+}
+
+impl<'a> Intake<'a> {
+    /// Returns an intake for rows of these columns.
+    pub fn new(schema: &'a Schema, columns: &'a [u16], stamp: Stamp) -> Self {
+        Self { schema, columns, rows: RowBuffer::new(columns.len()), position: 0, stamp }
+    }
+
+    /// Takes one row, written by `encode`. A row that is refused leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`], naming the column; what `encode` gives.
+    pub fn row(&mut self, encode: impl FnOnce(&mut dyn CellSink) -> Result<()>) -> Result<()> {
+        let rows = self.rows.len();
+        self.position = 0;
+        let written = encode(self).and_then(|()| {
+            if self.position == self.columns.len() {
+                return Ok(());
+            }
+            let message = format!(
+                "a row of {} cells was expected, not of {}",
+                self.columns.len(),
+                self.position
+            );
+            Err(Error::new(ErrorKind::Internal, message))
+        });
+        written.map_err(|error| {
+            self.rows.truncate(rows);
+            error.with("table", self.schema.table())
+        })
+    }
+
+    /// The number of rows taken.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether no row was taken.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The memory in use by the rows, in bytes.
+    pub fn size(&self) -> usize {
+        self.rows.size()
+    }
+
+    /// Returns the rows.
+    pub fn finish(self) -> RowBuffer {
+        self.rows
+    }
+
+    /// Returns the rows taken so far and starts anew.
+    pub fn take(&mut self) -> RowBuffer {
+        std::mem::replace(&mut self.rows, RowBuffer::new(self.columns.len()))
+    }
+}
+
+impl CellSink for Intake<'_> {
+    fn cell(&mut self, cell: Cell<'_>) -> Result<()> {
+        let Some(at) = self.columns.get(self.position) else {
+            return Err(Error::new(ErrorKind::Internal, "a row has more cells than columns"));
+        };
+        self.position += 1;
+        let column = self.schema.column(*at);
+        let cell = match cell {
+            _ if self.stamp == Stamp::New && self.schema.version() == Some(*at) => Cell::I64(1),
+            Cell::Uuid(uuid) if self.stamp == Stamp::New && is_unassigned(column, uuid) => {
+                Cell::Uuid(new_uuid()?)
+            }
+            cell => check_cell(column, cell)?,
+        };
+        self.rows.cell(cell)
+    }
+}
+
+/// Checks a cell against its column and returns it in the form that stores hold.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`], naming the column and what is wrong.
+pub fn check_cell<'a>(column: &Column, cell: Cell<'a>) -> Result<Cell<'a>> {
+    let refused = |why: Cow<'_, str>| {
+        let message = format!("the column {:?} {why}", column.name);
+        Err(Error::new(ErrorKind::InvalidInput, message))
+    };
+    match (column.column_type, cell) {
+        (_, Cell::Null) if column.nullable => Ok(cell),
+        (_, Cell::Null) => refused("cannot be null".into()),
+        (Type::I64, Cell::I64(value)) => match column.range {
+            Some((min, max)) if !(min..=max).contains(&value) => {
+                refused(format!("takes {min} to {max}, not {value}").into())
+            }
+            _ => Ok(cell),
+        },
+        (Type::F64, Cell::F64(value)) if value.is_nan() => refused("cannot be NaN".into()),
+        // −0.0 + 0.0 is 0.0, and all else is itself.
+        (Type::F64, Cell::F64(value)) => Ok(Cell::F64(value + 0.0)),
+        (Type::Decimal { precision, scale }, Cell::Decimal(value)) => {
+            match value.rescale(scale).filter(|value| value.precision() <= precision) {
+                Some(value) => Ok(Cell::Decimal(value)),
+                None => refused(
+                    format!(
+                        "takes {precision} digits, {scale} of them behind the point, not {value}"
+                    )
+                    .into(),
+                ),
+            }
+        }
+        (Type::Text, Cell::Text(text)) if text.contains('\0') => {
+            refused("cannot hold a text that contains U+0000".into())
+        }
+        (Type::Bool, Cell::Bool(_))
+        | (Type::Text, Cell::Text(_))
+        | (Type::Bytes, Cell::Bytes(_))
+        | (Type::Timestamp, Cell::Timestamp(_))
+        | (Type::Date, Cell::Date(_))
+        | (Type::Uuid, Cell::Uuid(_))
+        | (Type::Json, Cell::Json(_)) => Ok(cell),
+        (Type::Unknown, _) => {
+            refused("has a type that Sora does not know, so it cannot be written".into())
+        }
+        (expected, found) => refused(format!("is {expected}, not {}", found.kind_name()).into()),
+    }
+}
+
+fn is_unassigned(column: &Column, uuid: [u8; 16]) -> bool {
+    column.assigned == Assigned::UuidV7 && uuid == [0; 16]
+}
+
+/// Returns a new `UUIDv7` (RFC 9562), ordered behind all that this process made before.
+#[cfg(feature = "uuid")]
+pub fn new_uuid() -> Result<[u8; 16]> {
+    Ok(uuid::Uuid::now_v7().into_bytes())
+}
+
+/// Refuses: there is no source of UUIDs.
+#[cfg(not(feature = "uuid"))]
+pub fn new_uuid() -> Result<[u8; 16]> {
+    let message = "assigning UUIDv7 keys needs the feature `uuid`";
+    Err(Error::new(ErrorKind::Unsupported, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Value;
+
+    fn check(column: Column, value: Value) -> Result<Value> {
+        check_cell(&column, value.cell()).map(Cell::to_value)
+    }
+
+    fn refusal(column: Column, value: Value) -> String {
+        check(column, value).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn values_take_the_form_that_stores_hold() {
+        let zero = check(Column::new("x", Type::F64), Value::F64(-0.0)).expect("a float");
+        assert!(matches!(zero, Value::F64(zero) if zero.is_sign_positive()));
+        let price = Column::new("x", Type::Decimal { precision: 4, scale: 2 });
+        let decimal = |text: &str| Value::Decimal(text.parse().expect("a decimal"));
+        let stored = check(price.clone(), decimal("1.5")).expect("fits");
+        assert_eq!(format!("{stored:?}"), "1.50");
+        assert!(refusal(price.clone(), decimal("1.005")).contains("not 1.005"));
+        assert!(refusal(price, decimal("100")).contains("4 digits"));
+    }
+
+    #[test]
+    fn what_no_store_may_hold_is_refused() {
+        assert!(refusal(Column::new("x", Type::F64), Value::F64(f64::NAN)).contains("NaN"));
+        assert!(
+            refusal(Column::new("x", Type::Text), Value::Text("a\0".into())).contains("U+0000")
+        );
+        assert!(refusal(Column::new("x", Type::Text), Value::Null).contains("cannot be null"));
+        assert!(refusal(Column::new("x", Type::Text), Value::I64(1)).contains("is text, not i64"));
+        let narrow = Column::new("x", Type::I64).range(0, 255);
+        assert!(refusal(narrow, Value::I64(256)).contains("takes 0 to 255, not 256"));
+    }
+
+    #[test]
+    fn a_refused_row_leaves_nothing_behind() {
+        let schema = Schema::builder("t")
+            .column(Column::new("id", Type::I64))
+            .column(Column::new("version", Type::I64))
+            .key(["id"])
+            .version("version")
+            .build()
+            .expect("a schema");
+        let mut intake = Intake::new(&schema, &[0, 1], Stamp::New);
+        let give = |cells: [Cell<'static>; 2]| {
+            move |out: &mut dyn CellSink| cells.into_iter().try_for_each(|cell| out.cell(cell))
+        };
+        assert!(intake.row(give([Cell::I64(1), Cell::I64(7)])).is_ok());
+        assert!(intake.row(give([Cell::Null, Cell::I64(7)])).is_err());
+        assert!(intake.row(|out| out.cell(Cell::I64(1))).is_err());
+        let rows = intake.finish();
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows.row(0).expect("a row").get(1), Cell::I64(1));
+    }
+}
