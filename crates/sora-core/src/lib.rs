@@ -4,6 +4,7 @@
 //! a store is asked ([`Read`](read::Read), [`Write`](write::Write)), what it answers, and what the
 //! answers mean.
 
+mod assignment;
 mod bind;
 mod buffer;
 mod column;
@@ -15,7 +16,9 @@ mod filter;
 mod intake;
 pub mod json;
 mod live;
+pub mod memory;
 mod observe;
+pub mod order;
 mod pattern;
 pub mod plan;
 mod predicate;

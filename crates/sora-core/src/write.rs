@@ -17,8 +17,8 @@ pub struct Write {
     pub change: Change,
     /// Whether the first failure undoes all. Otherwise each row stands alone.
     pub atomic: bool,
-    /// The columns that the sink receives of each row that is in the table afterwards, in input
-    /// order.
+    /// The columns that the sink receives of each row that was inserted or changed, in input order,
+    /// as it is stored then.
     pub returning: Option<Arc<[u16]>>,
 }
 
@@ -71,7 +71,7 @@ pub enum OnConflict {
     /// It leaves the stored row as it is, whichever key or unique it meets.
     Ignore,
     /// It replaces the given columns of the row with the same values of these columns, which are the
-    /// key or a unique index. Another unique that it meets is a failure.
+    /// key or a unique index; the stored row keeps its key. Another unique that it meets is a failure.
     Update(Arc<[u16]>),
 }
 

@@ -1,0 +1,85 @@
+//! A transaction: a copy of the tables that replaces them when it is committed.
+
+use std::fmt;
+
+use async_lock::MutexGuardArc;
+
+use super::{Memory, Tables, change, no_table, scan, table_mut};
+use crate::provider::{BoxFuture, Session};
+use crate::read::{Read, ReadReport};
+use crate::write::{Write, WriteReport};
+use crate::{Result, RowSink};
+
+/// A session on a [`Memory`]: dropped, its copy goes and nothing has happened.
+pub(super) struct MemorySession {
+    memory: Memory,
+    tables: Tables,
+    is_changed: bool,
+    _gate: MutexGuardArc<()>,
+}
+
+impl MemorySession {
+    pub(super) fn new(memory: Memory, gate: MutexGuardArc<()>) -> Self {
+        let tables = memory.snapshot();
+        Self { memory, tables, is_changed: false, _gate: gate }
+    }
+
+    fn apply(&mut self, write: &Write, sink: &mut dyn RowSink) -> Result<WriteReport> {
+        let now = self.memory.now();
+        let table = table_mut(&mut self.tables, write)?;
+        let mut done = change::apply(table, write, now)?;
+        if let Err(error) = done.hand_out(sink) {
+            done.undo(table);
+            return Err(error);
+        }
+        self.is_changed |= done.report.affected > 0;
+        Ok(done.report)
+    }
+}
+
+impl Session for MemorySession {
+    fn read<'a>(
+        &'a mut self,
+        read: &'a Read,
+        sink: &'a mut dyn RowSink,
+    ) -> BoxFuture<'a, Result<ReadReport>> {
+        Box::pin(async move {
+            let table = self.tables.get(&read.binding.live().name);
+            scan::run(table.ok_or_else(|| no_table(&read.binding))?, read, sink)
+        })
+    }
+
+    fn write<'a>(
+        &'a mut self,
+        write: &'a Write,
+        sink: &'a mut dyn RowSink,
+    ) -> BoxFuture<'a, Result<WriteReport>> {
+        Box::pin(async move { self.apply(write, sink) })
+    }
+
+    fn commit(self: Box<Self>) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move {
+            let Self { memory, tables, is_changed, _gate } = *self;
+            if is_changed {
+                // Nothing else has changed since the snapshot: the gate was held all the time.
+                memory.change(|committed| *committed = tables);
+            }
+            Ok(())
+        })
+    }
+
+    fn rollback(self: Box<Self>) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move {
+            drop(self);
+            Ok(())
+        })
+    }
+}
+
+impl fmt::Debug for MemorySession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemorySession")
+            .field("is_changed", &self.is_changed)
+            .finish_non_exhaustive()
+    }
+}
