@@ -10,6 +10,8 @@ mod buffer;
 mod column;
 mod cursor;
 mod decimal;
+#[doc(hidden)]
+pub mod derive;
 mod entity;
 mod error;
 mod filter;
