@@ -75,7 +75,9 @@ impl RowBuffer {
 
     /// Returns the row at an index, or `None` beyond the last.
     pub fn row(&self, index: usize) -> Option<BufferedRow<'_>> {
-        let slots = self.slots.get(index * self.width..(index + 1) * self.width)?;
+        // Without width every index would be an empty row.
+        let start = index.checked_mul(self.width).filter(|_| self.width > 0)?;
+        let slots = self.slots.get(start..start.checked_add(self.width)?)?;
         Some(BufferedRow { slots, bytes: &self.bytes })
     }
 
@@ -239,6 +241,7 @@ mod tests {
         assert!(buffer.row(2).is_none());
         buffer.truncate(1);
         assert_eq!(buffer.len(), 1);
+        assert!(RowBuffer::default().row(0).is_none());
     }
 
     #[test]

@@ -240,7 +240,7 @@ impl ColumnSpec {
     }
 
     const fn is_required(&self) -> bool {
-        !self.nullable && matches!(self.assigned, AssignedSpec::Caller)
+        !self.nullable && !self.version && matches!(self.assigned, AssignedSpec::Caller)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Checks the cells of rows that are about to be written.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::{Assigned, Cell, CellSink, Column, Error, ErrorKind, Result, RowBuffer, Schema, Type};
 
@@ -13,7 +14,9 @@ use crate::{Assigned, Cell, CellSink, Column, Error, ErrorKind, Result, RowBuffe
 #[derive(Debug)]
 pub struct Intake<'a> {
     schema: &'a Schema,
-    columns: &'a [u16],
+    columns: Arc<[u16]>,
+    /// How many of the columns the caller gives; Sora assigns those behind.
+    given: usize,
     rows: RowBuffer,
     position: usize,
     stamp: Stamp,
@@ -29,9 +32,26 @@ pub enum Stamp {
 }
 
 impl<'a> Intake<'a> {
-    /// Returns an intake for rows of these columns.
-    pub fn new(schema: &'a Schema, columns: &'a [u16], stamp: Stamp) -> Self {
-        Self { schema, columns, rows: RowBuffer::new(columns.len()), position: 0, stamp }
+    /// Returns an intake for rows of these columns. New rows get those that Sora assigns too.
+    pub fn new(schema: &'a Schema, columns: &[u16], stamp: Stamp) -> Self {
+        let given = columns.len();
+        let columns = match stamp {
+            Stamp::Stored => columns.into(),
+            Stamp::New => {
+                let assigned = (0u16..).zip(schema.columns()).filter(|(at, column)| {
+                    let by_sora =
+                        column.assigned == Assigned::UuidV7 || schema.version() == Some(*at);
+                    by_sora && !columns.contains(at)
+                });
+                columns.iter().copied().chain(assigned.map(|(at, _)| at)).collect::<Arc<[u16]>>()
+            }
+        };
+        Self { schema, rows: RowBuffer::new(columns.len()), columns, given, position: 0, stamp }
+    }
+
+    /// The columns of the rows: those that are given, then those that Sora assigns.
+    pub fn columns(&self) -> &Arc<[u16]> {
+        &self.columns
     }
 
     /// Takes one row, written by `encode`. A row that is refused leaves nothing behind.
@@ -43,15 +63,13 @@ impl<'a> Intake<'a> {
         let rows = self.rows.len();
         self.position = 0;
         let written = encode(self).and_then(|()| {
-            if self.position == self.columns.len() {
-                return Ok(());
+            if self.position != self.given {
+                let message =
+                    format!("a row of {} cells was expected, not of {}", self.given, self.position);
+                return Err(Error::new(ErrorKind::Internal, message));
             }
-            let message = format!(
-                "a row of {} cells was expected, not of {}",
-                self.columns.len(),
-                self.position
-            );
-            Err(Error::new(ErrorKind::Internal, message))
+            // Each is replaced by what Sora assigns.
+            (self.given..self.columns.len()).try_for_each(|_| self.cell(Cell::Uuid([0; 16])))
         });
         written.map_err(|error| {
             self.rows.truncate(rows);
@@ -87,13 +105,13 @@ impl<'a> Intake<'a> {
 
 impl CellSink for Intake<'_> {
     fn cell(&mut self, cell: Cell<'_>) -> Result<()> {
-        let Some(at) = self.columns.get(self.position) else {
+        let Some(&at) = self.columns.get(self.position) else {
             return Err(Error::new(ErrorKind::Internal, "a row has more cells than columns"));
         };
         self.position += 1;
-        let column = self.schema.column(*at);
+        let column = self.schema.column(at);
         let cell = match cell {
-            _ if self.stamp == Stamp::New && self.schema.version() == Some(*at) => Cell::I64(1),
+            _ if self.stamp == Stamp::New && self.schema.version() == Some(at) => Cell::I64(1),
             Cell::Uuid(uuid) if self.stamp == Stamp::New && is_unassigned(column, uuid) => {
                 Cell::Uuid(new_uuid()?)
             }

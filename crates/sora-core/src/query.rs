@@ -3,8 +3,9 @@
 use crate::{Cursor, Predicate, Sort};
 
 /// A query of one table, without the type of the entity.
+///
+/// Name the fields you set and take the others from [`Query::default`]: there will be more.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Query {
     /// Which rows; literals need not be bound yet.
     pub filter: Predicate,

@@ -1,0 +1,423 @@
+//! The rows of a table as values of an entity.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+use sora_core::write::{Change, Effect, OnConflict, Target, WriteReport};
+use sora_core::{
+    AsKey, Assign, Assignment, Entity, Error, ErrorKind, Filter, Insert, Query, Result, RowBuffer,
+};
+
+use crate::Table;
+use crate::batch::EntityBatch;
+use crate::collect::Decode;
+use crate::select::Select;
+
+/// The table of an entity. Cheap to clone.
+///
+/// It encodes and decodes; what an operation does is decided by the [`Table`] under it.
+pub struct Repository<E> {
+    table: Table,
+    marker: PhantomData<fn() -> E>,
+}
+
+/// Which version a row must have for a write to happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expect {
+    /// Any.
+    #[default]
+    Any,
+    /// This one; another is an error of kind [`ErrorKind::Version`].
+    Version(i64),
+}
+
+impl<E: Entity> Repository<E> {
+    pub(crate) fn new(table: Table) -> Self {
+        Self { table, marker: PhantomData }
+    }
+
+    /// The table without the entity's type.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Returns the entity with a key, or none. One round trip; warm look-ups on SQLite make none.
+    ///
+    /// The key is given by value or reference, text as `&str`, several columns as a tuple of these.
+    #[track_caller]
+    pub fn get<K: AsKey<E::Key> + Send>(
+        &self,
+        key: K,
+    ) -> impl Future<Output = Result<Option<Arc<E>>>> + Send {
+        let location = Location::caller();
+        let key = self.table.key(|out| key.encode_key(out));
+        async move {
+            let mut rows = Vec::new();
+            let mut sink = Decode { rows: &mut rows, decode: E::decode };
+            self.table.get_at(key?, &mut sink, location).await?;
+            Ok(rows.pop().map(Arc::new))
+        }
+    }
+
+    /// Returns one slot for each key, in the order of the keys; none where there is no such row. One
+    /// round trip for as many keys as the store takes at once.
+    #[track_caller]
+    pub fn get_many<K: AsKey<E::Key>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> impl Future<Output = Result<Vec<Option<Arc<E>>>>> + Send {
+        let location = Location::caller();
+        let keys = self.keys(keys);
+        async move {
+            let keys = keys?;
+            let mut slots: Vec<Option<Arc<E>>> = vec![None; keys.len()];
+            let place = |place: usize, row: &dyn sora_core::Row| {
+                slots[place] = Some(Arc::new(E::decode(row)?));
+                Ok(())
+            };
+            self.table.get_many_at(keys, place, location).await?;
+            Ok(slots)
+        }
+    }
+
+    /// Starts a query of the entities that meet a filter.
+    #[track_caller]
+    pub fn query(&self, filter: Filter<E>) -> Select<'_, E> {
+        Select::new(&self.table, filter, Location::caller())
+    }
+
+    /// Adds a new row and returns it as it is stored, with what the store assigned.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`], naming the constraint, if its key or a unique value is taken.
+    #[track_caller]
+    pub fn insert<I: Insert<E>>(
+        &self,
+        row: I,
+    ) -> impl Future<Output = Result<E>> + Send + use<'_, E, I> {
+        let location = Location::caller();
+        let change = self.insertion([row], OnConflict::Fail);
+        async move {
+            let (_, row) = self.write_one(change, location).await?;
+            row.ok_or_else(not_returned)
+        }
+    }
+
+    /// Adds a new row and returns it as it is stored, or none if its key or a unique value is taken.
+    #[track_caller]
+    pub fn insert_or_ignore<I: Insert<E>>(
+        &self,
+        row: I,
+    ) -> impl Future<Output = Result<Option<E>>> + Send + use<'_, E, I> {
+        let location = Location::caller();
+        let change = self.insertion([row], OnConflict::Ignore);
+        async move {
+            let (effect, row) = self.write_one(change, location).await?;
+            Ok(row.filter(|_| effect == Effect::Inserted))
+        }
+    }
+
+    /// Adds new rows, each standing alone, and reports what became of each. One round trip for as
+    /// many as the store takes at once.
+    #[track_caller]
+    pub fn insert_many<I: Insert<E>, R: IntoIterator<Item = I>>(
+        &self,
+        rows: R,
+    ) -> impl Future<Output = Result<WriteReport>> + Send + use<'_, E, I, R> {
+        self.write(self.insertion(rows, OnConflict::Fail), Location::caller())
+    }
+
+    /// Adds the row, or replaces the one with its key.
+    #[track_caller]
+    pub fn upsert<I: Insert<E>>(
+        &self,
+        row: I,
+    ) -> impl Future<Output = Result<Effect>> + Send + use<'_, E, I> {
+        let change =
+            self.key_columns().and_then(|key| self.insertion([row], OnConflict::Update(key)));
+        self.write_effect(change, Location::caller())
+    }
+
+    /// Adds the row, or replaces the one with the same values of a unique index, given by its name.
+    #[track_caller]
+    pub fn upsert_on<I: Insert<E>>(
+        &self,
+        unique: &str,
+        row: I,
+    ) -> impl Future<Output = Result<Effect>> + Send + use<'_, E, I> {
+        let columns =
+            self.table.schema().find_unique(unique).map(|index| index.columns.as_ref().into());
+        let change = columns.and_then(|columns| self.insertion([row], OnConflict::Update(columns)));
+        self.write_effect(change, Location::caller())
+    }
+
+    /// Adds rows or replaces those with their keys, each standing alone, and reports what became of
+    /// each. Of a key that comes twice the last row wins. One round trip for as many as the store
+    /// takes at once.
+    #[track_caller]
+    pub fn upsert_many<I: Insert<E>, R: IntoIterator<Item = I>>(
+        &self,
+        rows: R,
+    ) -> impl Future<Output = Result<WriteReport>> + Send + use<'_, E, I, R> {
+        let change =
+            self.key_columns().and_then(|key| self.insertion(rows, OnConflict::Update(key)));
+        self.write(change, Location::caller())
+    }
+
+    /// Replaces the row with the entity's key and returns it as it is stored.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] if there is none; [`ErrorKind::Version`] if the entity has a version
+    /// column and the stored row another version.
+    #[track_caller]
+    pub fn update(&self, entity: &E) -> impl Future<Output = Result<E>> + Send + use<'_, E> {
+        let location = Location::caller();
+        let change = self.update_of(entity);
+        async move {
+            let (effect, row) = self.write_one(change, location).await?;
+            match effect {
+                Effect::Missing => {
+                    let message = "there is no row with the key to update";
+                    Err(Error::new(ErrorKind::NotFound, message).with("table", self.table.name()))
+                }
+                _ => row.ok_or_else(not_returned),
+            }
+        }
+    }
+
+    /// Changes some columns of the row with a key; [`Effect::Missing`] if there is none.
+    #[track_caller]
+    pub fn patch<K: AsKey<E::Key>, A: IntoIterator<Item = Assign<E>>>(
+        &self,
+        key: K,
+        changes: A,
+    ) -> impl Future<Output = Result<Effect>> + Send + use<'_, E, K, A> {
+        self.write_effect(self.patch_of(key, changes, Expect::Any), Location::caller())
+    }
+
+    /// Changes some columns of the row with a key, if it has the expected version.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Version`] if it has another.
+    #[track_caller]
+    pub fn patch_expecting<K: AsKey<E::Key>, A: IntoIterator<Item = Assign<E>>>(
+        &self,
+        key: K,
+        changes: A,
+        expect: Expect,
+    ) -> impl Future<Output = Result<Effect>> + Send + use<'_, E, K, A> {
+        self.write_effect(self.patch_of(key, changes, expect), Location::caller())
+    }
+
+    /// Changes some columns of the rows that meet a filter and returns how many there are.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Limit`] if the store cannot decide the filter and more than the fallback's
+    /// default of rows would be touched.
+    #[track_caller]
+    pub fn patch_where<A: IntoIterator<Item = Assign<E>>>(
+        &self,
+        filter: Filter<E>,
+        changes: A,
+    ) -> impl Future<Output = Result<u64>> + Send + use<'_, E, A> {
+        let location = Location::caller();
+        let query = filter.into_predicate().map(Query::new);
+        let changes = assignments(changes);
+        async move { self.table.patch_where_at(&query?, changes?, location).await }
+    }
+
+    /// Removes the row with a key and says whether there was one.
+    #[track_caller]
+    pub fn delete<K: AsKey<E::Key>>(
+        &self,
+        key: K,
+    ) -> impl Future<Output = Result<bool>> + Send + use<'_, E, K> {
+        self.delete_at(self.deletion([key], Expect::Any), Location::caller())
+    }
+
+    /// Removes the row with a key, if it has the expected version, and says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Version`] if it has another.
+    #[track_caller]
+    pub fn delete_expecting<K: AsKey<E::Key>>(
+        &self,
+        key: K,
+        expect: Expect,
+    ) -> impl Future<Output = Result<bool>> + Send + use<'_, E, K> {
+        self.delete_at(self.deletion([key], expect), Location::caller())
+    }
+
+    /// Removes the rows with these keys and reports what became of each. One round trip for as many
+    /// as the store takes at once.
+    #[track_caller]
+    pub fn delete_many<K: AsKey<E::Key>, I: IntoIterator<Item = K>>(
+        &self,
+        keys: I,
+    ) -> impl Future<Output = Result<WriteReport>> + Send + use<'_, E, K, I> {
+        self.write(self.deletion(keys, Expect::Any), Location::caller())
+    }
+
+    /// Removes the rows that meet a filter and returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// As [`patch_where`](Repository::patch_where).
+    #[track_caller]
+    pub fn delete_where(&self, filter: Filter<E>) -> impl Future<Output = Result<u64>> + Send {
+        let location = Location::caller();
+        let query = filter.into_predicate().map(Query::new);
+        async move { self.table.delete_where_at(&query?, location).await }
+    }
+
+    /// Starts a batch: writes that happen together or not at all.
+    pub fn batch(&self) -> EntityBatch<'_, E> {
+        EntityBatch::new(self)
+    }
+
+    pub(crate) fn insertion<I: Insert<E>>(
+        &self,
+        rows: impl IntoIterator<Item = I>,
+        on_conflict: OnConflict,
+    ) -> Result<Change> {
+        let mut intake = self.table.intake(I::COLUMNS);
+        for row in rows {
+            intake.row(|out| row.encode(out))?;
+        }
+        let columns = intake.columns().clone();
+        Ok(Change::Insert { rows: Arc::new(intake.finish()), columns, on_conflict })
+    }
+
+    pub(crate) fn update_of(&self, entity: &E) -> Result<Change> {
+        let schema = self.table.schema();
+        let columns: Vec<u16> = schema.visible().collect();
+        let mut intake = sora_core::Intake::new(schema, &columns, sora_core::Stamp::Stored);
+        intake.row(|out| entity.encode(out))?;
+        let columns = intake.columns().clone();
+        let check_version = schema.version().is_some();
+        Ok(Change::Update { rows: Arc::new(intake.finish()), columns, check_version })
+    }
+
+    pub(crate) fn patch_of<K: AsKey<E::Key>>(
+        &self,
+        key: K,
+        changes: impl IntoIterator<Item = Assign<E>>,
+        expect: Expect,
+    ) -> Result<Change> {
+        let assignments = self.table.check_assignments(&assignments(changes)?)?;
+        let version = self.version(expect)?;
+        Ok(Change::Patch {
+            target: Target::keys(Arc::new(self.keys([key])?)),
+            assignments,
+            version,
+        })
+    }
+
+    pub(crate) fn deletion<K: AsKey<E::Key>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+        expect: Expect,
+    ) -> Result<Change> {
+        let version = self.version(expect)?;
+        Ok(Change::Delete { target: Target::keys(Arc::new(self.keys(keys)?)), version })
+    }
+
+    pub(crate) fn key_columns(&self) -> Result<Arc<[u16]>> {
+        Ok(self.table.schema().key().into())
+    }
+
+    fn version(&self, expect: Expect) -> Result<Option<i64>> {
+        match expect {
+            Expect::Any => Ok(None),
+            Expect::Version(version) if self.table.schema().version().is_some() => {
+                Ok(Some(version))
+            }
+            Expect::Version(_) => {
+                let message = "the entity has no version column: mark one with #[sora(version)]";
+                Err(Error::new(ErrorKind::InvalidInput, message).with("table", self.table.name()))
+            }
+        }
+    }
+
+    fn keys<K: AsKey<E::Key>>(&self, keys: impl IntoIterator<Item = K>) -> Result<RowBuffer> {
+        let mut intake = self.table.key_intake()?;
+        for key in keys {
+            intake.row(|out| key.encode_key(out))?;
+        }
+        Ok(intake.finish())
+    }
+
+    async fn write(
+        &self,
+        change: Result<Change>,
+        location: &'static Location<'static>,
+    ) -> Result<WriteReport> {
+        self.table.write_at(change?, false, None, location).await
+    }
+
+    async fn write_effect(
+        &self,
+        change: Result<Change>,
+        location: &'static Location<'static>,
+    ) -> Result<Effect> {
+        first_effect(&self.write(change, location).await?)
+    }
+
+    /// Writes one row and reads it as it is stored.
+    async fn write_one(
+        &self,
+        change: Result<Change>,
+        location: &'static Location<'static>,
+    ) -> Result<(Effect, Option<E>)> {
+        let mut rows = Vec::new();
+        let mut sink = Decode { rows: &mut rows, decode: E::decode };
+        let returning = Some((self.table.columns().clone(), &mut sink as _));
+        let report = self.table.write_at(change?, false, returning, location).await?;
+        Ok((first_effect(&report)?, rows.pop()))
+    }
+
+    async fn delete_at(
+        &self,
+        change: Result<Change>,
+        location: &'static Location<'static>,
+    ) -> Result<bool> {
+        Ok(self.write_effect(change, location).await? == Effect::Deleted)
+    }
+}
+
+pub(crate) fn assignments<E>(
+    changes: impl IntoIterator<Item = Assign<E>>,
+) -> Result<Vec<Assignment>> {
+    changes.into_iter().map(Assign::into_assignment).collect()
+}
+
+fn first_effect(report: &WriteReport) -> Result<Effect> {
+    match report.outcomes.first() {
+        Some(outcome) => outcome.effect(),
+        None => Err(Error::new(ErrorKind::Internal, "the store reported no outcome of the write")),
+    }
+}
+
+fn not_returned() -> Error {
+    let message = "the row was written, but the store did not return it";
+    Error::new(ErrorKind::Internal, message)
+}
+
+impl<E> Clone for Repository<E> {
+    fn clone(&self) -> Self {
+        Self { table: self.table.clone(), marker: PhantomData }
+    }
+}
+
+impl<E> fmt::Debug for Repository<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Repository").field(&self.table).finish()
+    }
+}

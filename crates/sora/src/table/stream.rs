@@ -1,0 +1,339 @@
+//! All rows of a query, in flat memory.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::ops::ControlFlow;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use futures_core::Stream;
+use sora_core::plan::Plan;
+use sora_core::read::Pace;
+use sora_core::{
+    End, Error, ErrorKind, Event, Operation, Query, Result, Row, RowBuffer, RowSink, Value,
+};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::Table;
+use super::read::Reader;
+
+/// The rows of a query, page by page, fetched as they are taken: at most one page ahead.
+///
+/// The pages are keyset pages, so that no row is repeated or skipped whose sort values do not
+/// change, and no read transaction is held between them. What has no key, or is not sorted by the
+/// store, is read by one cursor instead. Dropping the stream stops it and releases everything.
+/// Only its end without an error means that all rows were seen.
+pub struct RowStream {
+    table: Table,
+    plan: Result<Plan, Option<Error>>,
+    options: StreamOptions,
+    left: Option<u64>,
+    state: State,
+    event: Tally,
+}
+
+/// How a stream is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// Rows in a page: 1,000 by default, at least 1.
+    pub page_rows: u64,
+}
+
+enum State {
+    Start,
+    /// The next keyset page is on its way.
+    Page(Task<Result<Fetched>>),
+    /// One cursor pushes pages.
+    Cursor(mpsc::Receiver<Result<RowBuffer>>),
+    End,
+}
+
+/// A page, and where the next one starts.
+struct Fetched {
+    rows: RowBuffer,
+    received: u64,
+    last: Option<Vec<Value>>,
+}
+
+/// What the stream's event says when it ends.
+struct Tally {
+    location: &'static Location<'static>,
+    started: Instant,
+    received: u64,
+    returned: u64,
+    end: End,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self { page_rows: 1_000 }
+    }
+}
+
+impl Table {
+    /// Streams the rows of a query. One round trip for each page.
+    ///
+    /// The first page is asked for when the stream is polled, inside a tokio runtime. A filter that
+    /// is checked in memory may reject as many rows for each page as the query's fallback allows.
+    #[track_caller]
+    pub fn stream(&self, query: &Query, options: StreamOptions) -> RowStream {
+        self.stream_at(query, options, Location::caller())
+    }
+
+    pub(crate) fn stream_at(
+        &self,
+        query: &Query,
+        options: StreamOptions,
+        location: &'static Location<'static>,
+    ) -> RowStream {
+        let options = StreamOptions { page_rows: options.page_rows.max(1) };
+        let paged = Query { limit: Some(options.page_rows), ..query.clone() };
+        let plan = self.plan(&paged, true).map(|mut plan| {
+            plan.read.pace = Pace::Scan;
+            plan
+        });
+        let event = Tally {
+            location,
+            started: Instant::now(),
+            received: 0,
+            returned: 0,
+            end: End::Dropped,
+        };
+        let (table, plan) = (self.clone(), plan.map_err(Some));
+        RowStream { table, plan, options, left: query.limit, state: State::Start, event }
+    }
+}
+
+impl RowStream {
+    /// Returns the next page, never an empty one; none at the end.
+    pub async fn next(&mut self) -> Option<Result<RowBuffer>> {
+        poll_fn(|context| self.poll_page(context)).await
+    }
+
+    /// Who does what of the query.
+    ///
+    /// # Errors
+    ///
+    /// What the first page will give.
+    pub fn plan(&self) -> Result<&Plan> {
+        self.plan.as_ref().map_err(|error| error.clone().unwrap_or_else(ended))
+    }
+
+    fn poll_page(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<RowBuffer>>> {
+        if matches!(self.state, State::Start) {
+            self.state = match self.start() {
+                Ok(state) => state,
+                Err(error) => return Poll::Ready(self.fail(error)),
+            };
+        }
+        let next = match &mut self.state {
+            State::Start | State::End => return Poll::Ready(None),
+            State::Page(task) => match ready!(task.poll(context)) {
+                Ok(fetched) => {
+                    self.event.received += fetched.received;
+                    Ok((fetched.rows, fetched.last))
+                }
+                Err(error) => Err(error),
+            },
+            State::Cursor(pages) => match ready!(pages.poll_recv(context)) {
+                Some(rows) => rows.map(|rows| (rows, None)),
+                None => Ok((RowBuffer::default(), None)),
+            },
+        };
+        Poll::Ready(match next {
+            Ok((rows, last)) => self.take(rows, last),
+            Err(error) => self.fail(error),
+        })
+    }
+
+    /// Hands out a page and asks for the next one.
+    fn take(&mut self, mut rows: RowBuffer, last: Option<Vec<Value>>) -> Option<Result<RowBuffer>> {
+        if let Some(left) = &mut self.left {
+            rows.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= rows.len() as u64;
+        }
+        // A short page is not the end: a store may cap its pages.
+        if rows.is_empty() {
+            self.event.end = End::Done;
+            self.state = State::End;
+            return None;
+        }
+        self.event.returned += rows.len() as u64;
+        if self.left == Some(0) {
+            self.event.end = End::Done;
+            self.state = State::End;
+        } else if let Some(last) = last
+            && let Ok(plan) = &mut self.plan
+        {
+            // Only the first page leaves out the rows of an offset.
+            plan.read.offset = 0;
+            plan.residual_offset = 0;
+            plan.read.after = Some(last.into());
+            match spawn_page(&self.table, plan, self.options.page_rows) {
+                Ok(task) => self.state = State::Page(task),
+                Err(error) => return self.fail(error),
+            }
+        }
+        Some(Ok(rows))
+    }
+
+    fn fail(&mut self, error: Error) -> Option<Result<RowBuffer>> {
+        self.event.end = End::Failed(error.kind());
+        self.state = State::End;
+        Some(Err(error))
+    }
+
+    fn start(&mut self) -> Result<State> {
+        let plan = match &mut self.plan {
+            Ok(plan) => plan,
+            Err(error) => return Err(error.take().unwrap_or_else(ended)),
+        };
+        let keyset = !plan.residual_sort
+            && plan.residual_after.is_none()
+            && self.table.capability().keyset
+            && !self.table.schema().key().is_empty();
+        if keyset {
+            return spawn_page(&self.table, plan, self.options.page_rows).map(State::Page);
+        }
+        plan.read.limit = None;
+        plan.residual_limit = None;
+        spawn_cursor(&self.table, plan.clone(), self.options.page_rows).map(State::Cursor)
+    }
+}
+
+fn spawn_page(table: &Table, plan: &Plan, page_rows: u64) -> Result<Task<Result<Fetched>>> {
+    let (table, plan) = (table.clone(), plan.clone());
+    let fetch = async move {
+        let mut rows = RowBuffer::new(plan.width);
+        let (report, collected) =
+            table.run(&plan, Some(page_rows), &mut Reader::Store, &mut rows).await?;
+        Ok(Fetched { rows, received: report.received, last: collected.last })
+    };
+    Ok(Task(runtime()?.spawn(fetch)))
+}
+
+/// Reads by one cursor on a thread of its own, where waiting for the consumer blocks nobody else.
+fn spawn_cursor(
+    table: &Table,
+    plan: Plan,
+    page_rows: u64,
+) -> Result<mpsc::Receiver<Result<RowBuffer>>> {
+    let (pages, receiver) = mpsc::channel(1);
+    let (table, runtime) = (table.clone(), runtime()?);
+    let handle = runtime.clone();
+    runtime.spawn_blocking(move || {
+        // The buffer and one page in the channel: at most one page ahead.
+        let mut sink = Pages { rows: RowBuffer::new(plan.width), page_rows, pages };
+        let read = handle.block_on(table.run(&plan, None, &mut Reader::Store, &mut sink));
+        match read {
+            // A consumer that is gone is told nothing.
+            Ok(_) => drop(sink.flush()),
+            Err(error) => drop(sink.pages.blocking_send(Err(error))),
+        }
+    });
+    Ok(receiver)
+}
+
+/// Sends rows in pages.
+struct Pages {
+    rows: RowBuffer,
+    page_rows: u64,
+    pages: mpsc::Sender<Result<RowBuffer>>,
+}
+
+impl Pages {
+    fn flush(&mut self) -> ControlFlow<()> {
+        let empty = RowBuffer::new(self.rows.width());
+        let rows = std::mem::replace(&mut self.rows, empty);
+        match rows.is_empty() || self.pages.blocking_send(Ok(rows)).is_ok() {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    }
+}
+
+impl RowSink for Pages {
+    fn row(&mut self, row: &dyn Row) -> Result<ControlFlow<()>> {
+        self.rows.push(row)?;
+        if self.rows.len() as u64 >= self.page_rows {
+            return Ok(self.flush());
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Takes back only what was not handed out.
+    fn reset(&mut self) {
+        self.rows.clear();
+    }
+}
+
+/// A spawned task that ends when nobody waits for it.
+struct Task<T>(JoinHandle<T>);
+
+impl<T> Task<Result<T>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T>> {
+        Poll::Ready(match ready!(Pin::new(&mut self.0).poll(context)) {
+            Ok(result) => result,
+            Err(error) => {
+                let message = "the page of the stream was not fetched to its end";
+                Err(Error::new(ErrorKind::Cancelled, message).with_source(error))
+            }
+        })
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn runtime() -> Result<Handle> {
+    Handle::try_current().map_err(|error| {
+        let message = "a stream is polled inside a tokio runtime";
+        Error::new(ErrorKind::InvalidInput, message).with_source(error)
+    })
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::Cancelled, "the stream has ended")
+}
+
+impl Stream for RowStream {
+    type Item = Result<RowBuffer>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_page(context)
+    }
+}
+
+impl Drop for RowStream {
+    fn drop(&mut self) {
+        let Self { table, plan, event, .. } = self;
+        let store = table.store();
+        let mut seen =
+            Event::new(table.name(), Operation::Stream, store.provider.name(), event.location);
+        if let Ok(plan) = plan {
+            seen.pushed = plan.pushed_len();
+            seen.residual = plan.terms.len() - seen.pushed;
+        }
+        // One cursor does not say what it rejected before its end.
+        seen.received = event.received.max(event.returned);
+        seen.returned = event.returned;
+        seen.duration = event.started.elapsed();
+        seen.end = event.end;
+        for observer in &*store.observers {
+            observer.observe(&seen);
+        }
+    }
+}
+
+impl fmt::Debug for RowStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowStream").field("table", &self.table).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,107 @@
+//! One event and one span for each operation, however it ends.
+
+use std::panic::Location;
+use std::time::Instant;
+
+use sora_core::plan::Plan;
+use sora_core::read::ReadReport;
+use sora_core::write::{Outcome, WriteReport};
+use sora_core::{End, Error, Event, Operation, Result};
+use tracing::Span;
+use tracing::field::Empty;
+
+use crate::client::Store;
+
+/// Measures one operation and tells the observers when it ends, also by being dropped.
+pub(crate) struct Watch<'a> {
+    store: &'a Store,
+    event: Event<'a>,
+    // Nobody watches: then nothing reads the clock.
+    started: Option<Instant>,
+    span: Span,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn start(
+        store: &'a Store,
+        table: &'a str,
+        operation: Operation,
+        location: &'static Location<'static>,
+    ) -> Self {
+        let span = tracing::debug_span!(
+            "sora",
+            table,
+            operation = operation.name(),
+            provider = store.provider.name(),
+            location = %location,
+            pushed = Empty,
+            residual = Empty,
+            received = Empty,
+            returned = Empty,
+            error = Empty,
+        );
+        let watched = !store.observers.is_empty();
+        Self {
+            event: Event::new(table, operation, store.provider.name(), location),
+            store,
+            started: watched.then(Instant::now),
+            span,
+        }
+    }
+
+    /// The span to run the operation in.
+    pub(crate) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    pub(crate) fn plan(&mut self, plan: &Plan) {
+        self.event.pushed = plan.pushed_len();
+        self.event.residual = plan.terms.len() - self.event.pushed;
+    }
+
+    pub(crate) fn read(&mut self, report: ReadReport, returned: u64) {
+        self.event.received += report.received;
+        self.event.returned += returned;
+    }
+
+    /// Adds what was written; a row that failed makes the operation a failed one.
+    pub(crate) fn wrote(&mut self, rows: usize, report: &WriteReport) {
+        self.event.received += rows as u64;
+        self.event.returned += report.affected;
+        if let Some(error) = report.outcomes.iter().find_map(Outcome::error) {
+            self.fail(error);
+        }
+    }
+
+    /// Says how the operation ended.
+    pub(crate) fn end<T>(mut self, result: Result<T>) -> Result<T> {
+        match &result {
+            Ok(_) if self.event.end == End::Dropped => self.event.end = End::Done,
+            Ok(_) => {}
+            Err(error) => self.fail(error),
+        }
+        result
+    }
+
+    fn fail(&mut self, error: &Error) {
+        self.event.end = End::Failed(error.kind());
+        self.span.record("error", tracing::field::display(error));
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if !self.span.is_disabled() {
+            self.span.record("pushed", self.event.pushed);
+            self.span.record("residual", self.event.residual);
+            self.span.record("received", self.event.received);
+            self.span.record("returned", self.event.returned);
+        }
+        if let Some(started) = self.started {
+            self.event.duration = started.elapsed();
+            for observer in &*self.store.observers {
+                observer.observe(&self.event);
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The repository and the table, on every store that needs no server.
+
+mod events;
+mod reads;
+mod stores;
+mod streams;
+mod writes;

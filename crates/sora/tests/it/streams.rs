@@ -1,0 +1,67 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sora::{End, Event, Filter, Observer, Operation, Sora, StreamOptions};
+
+use crate::stores::{City, cities, stores};
+
+#[tokio::test]
+async fn a_stream_meets_every_row_in_order() {
+    for store in stores().await {
+        let cities = cities(&store).await;
+        for page_rows in [1, 7, 250, 1_000] {
+            let options = StreamOptions { page_rows };
+            let query = cities.query(City::STATE.ne("TX")).sort(City::NUMBER.desc());
+            let mut stream = query.stream_with(options);
+            let mut numbers = Vec::new();
+            while let Some(city) = stream.next().await {
+                numbers.push(city.expect("a city").number);
+            }
+            let expected: Vec<i64> = (0..250).rev().filter(|number| number % 5 != 3).collect();
+            assert_eq!(numbers, expected, "{page_rows}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_ends_a_stream() {
+    for store in stores().await {
+        let cities = cities(&store).await;
+        let query = cities.query(Filter::all()).offset(3).limit(10);
+        let mut stream = query.stream_with(StreamOptions { page_rows: 4 });
+        let mut count = 0;
+        while let Some(city) = stream.next().await {
+            city.expect("a city");
+            count += 1;
+        }
+        assert_eq!(count, 10);
+    }
+}
+
+#[derive(Default)]
+struct Reads {
+    rows: AtomicUsize,
+    dropped: AtomicUsize,
+}
+
+impl Observer for Reads {
+    fn observe(&self, event: &Event<'_>) {
+        if event.operation == Operation::Stream {
+            self.rows.fetch_add(usize::try_from(event.received).expect("few"), Ordering::SeqCst);
+            self.dropped.fetch_add(usize::from(event.end == End::Dropped), Ordering::SeqCst);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_stream_fetches_at_most_one_page_ahead_and_says_so() {
+    let reads = Arc::new(Reads::default());
+    let store: Sora =
+        Sora::builder().observer(reads.clone()).open("memory:").await.expect("the store opens");
+    let cities = cities(&store).await;
+    let mut stream = cities.query(Filter::all()).stream_with(StreamOptions { page_rows: 10 });
+    stream.next().await.expect("a row").expect("a city");
+    drop(stream);
+    assert_eq!(reads.dropped.load(Ordering::SeqCst), 1);
+    assert!(reads.rows.load(Ordering::SeqCst) <= 20);
+}
