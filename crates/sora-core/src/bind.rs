@@ -5,15 +5,11 @@
 //! that no value of the column equals leaves a comparison that is false, but still unknown beside
 //! null.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
+use crate::place::{Place, comparable, least, refused};
 use crate::predicate::FilterLimits;
-use crate::value::UuidText;
-use crate::{
-    Column, Comparison, Date, Decimal, Error, ErrorKind, Predicate, Result, Schema, Timestamp,
-    Truth, Type, Value,
-};
+use crate::{Column, Comparison, Error, ErrorKind, Predicate, Result, Schema, Truth, Type, Value};
 
 impl Predicate {
     /// Checks the predicate against a schema and returns it with literals of its columns' types and
@@ -29,18 +25,10 @@ impl Predicate {
     }
 }
 
-/// Returns the condition that a column stands to a literal in a comparison.
-pub(crate) fn compare(
-    column: &Column,
-    at: u16,
-    comparison: Comparison,
-    value: Value,
-) -> Result<Predicate> {
-    if value.is_null() {
-        comparable(column)?;
-        return Ok(Predicate::Constant(Truth::Unknown));
-    }
-    let (comparison, value) = match place(column, value)? {
+/// Returns the condition that a column compares so with a literal at a place.
+pub(crate) fn compare(column: &Column, at: u16, comparison: Comparison, place: Place) -> Predicate {
+    let (comparison, value) = match place {
+        Place::Nowhere => return Predicate::Constant(Truth::Unknown),
         Place::At(value) => (comparison, value),
         Place::Above(value) => match comparison {
             // The literal lies between this value and the next one of the column's type.
@@ -56,17 +44,27 @@ pub(crate) fn compare(
             _ => (Comparison::GreaterOrEqual, least(column)),
         },
     };
-    Ok(Predicate::Compare { column: at, comparison, value })
+    Predicate::Compare { column: at, comparison, value }
 }
 
-/// Where a literal stands among the values of a column.
-enum Place {
-    /// It is this value.
-    At(Value),
-    /// It is no value of the column, and this is the greatest one below it.
-    Above(Value),
-    /// It is below every value of the column.
-    BelowAll,
+/// Returns the condition that a column equals a literal at one of some places.
+pub(crate) fn one_of(column: &Column, at: u16, places: Vec<Place>, mut null: bool) -> Predicate {
+    let is_empty = places.is_empty();
+    let mut values = Vec::with_capacity(places.len());
+    for place in places {
+        match place {
+            Place::At(value) => values.push(value),
+            Place::Nowhere => null = true,
+            Place::Above(_) | Place::BelowAll => {}
+        }
+    }
+    if values.is_empty() && !is_empty && !null {
+        // None can be equal, but the list was not empty: beside null it is unknown.
+        return compare(column, at, Comparison::Equal, Place::BelowAll);
+    }
+    values.sort_by(|left, right| left.cell().sort_order(right.cell()));
+    values.dedup();
+    Predicate::In { column: at, values: Arc::from(values), null }
 }
 
 struct Binder<'a> {
@@ -133,12 +131,15 @@ impl Binder<'_> {
             Predicate::Bool(at) => {
                 let column = self.column(at)?;
                 if column.column_type != Type::Bool {
-                    return Err(refused(column, "stands alone, which only a bool column can"));
+                    let why =
+                        "stands alone, which only a bool column can; compare it with a literal";
+                    return Err(refused(column, why));
                 }
                 Ok(Predicate::Bool(at))
             }
             Predicate::Compare { column: at, comparison, value } => {
-                compare(self.column(at)?, at, comparison, value)
+                let column = self.column(at)?;
+                Ok(compare(column, at, comparison, Place::of(column, value)?))
             }
             Predicate::In { column: at, values, null } => self.list(at, &values, null),
             Predicate::Like { column: at, pattern, fold } => {
@@ -153,32 +154,16 @@ impl Binder<'_> {
         }
     }
 
-    fn list(&self, at: u16, values: &[Value], mut null: bool) -> Result<Predicate> {
+    fn list(&self, at: u16, values: &[Value], null: bool) -> Result<Predicate> {
         if values.len() > self.limits.list_max {
             let message = format!("an IN list has at most {} values", self.limits.list_max);
             return Err(Error::new(ErrorKind::Limit, message));
         }
         let column = self.column(at)?;
         comparable(column)?;
-        let mut bound = Vec::with_capacity(values.len());
-        for value in values {
-            match value {
-                Value::Null => null = true,
-                value => {
-                    if let Place::At(value) = place(column, value.clone())? {
-                        bound.push(value);
-                    }
-                }
-            }
-        }
-        if bound.is_empty() && !values.is_empty() && !null {
-            // None can be equal, but the list was not empty: beside null it is unknown.
-            let value = least(column);
-            return Ok(Predicate::Compare { column: at, comparison: Comparison::Less, value });
-        }
-        bound.sort_by(|left, right| left.cell().sort_order(right.cell()));
-        bound.dedup();
-        Ok(Predicate::In { column: at, values: Arc::from(bound), null })
+        let places: Result<Vec<_>> =
+            values.iter().map(|value| Place::of(column, value.clone())).collect();
+        Ok(one_of(column, at, places?, null))
     }
 
     fn column(&self, at: u16) -> Result<&Column> {
@@ -189,164 +174,16 @@ impl Binder<'_> {
     }
 }
 
-/// `AND` and `OR` of one part are that part.
+/// `AND` and `OR` of one part are that part, and of none a constant.
 fn single(predicate: Predicate) -> Predicate {
     match predicate {
+        Predicate::And(parts) if parts.is_empty() => Predicate::ALL,
+        Predicate::Or(parts) if parts.is_empty() => Predicate::Constant(Truth::False),
         Predicate::And(mut parts) | Predicate::Or(mut parts) if parts.len() == 1 => {
             parts.pop().unwrap_or(Predicate::ALL)
         }
         other => other,
     }
-}
-
-fn comparable(column: &Column) -> Result<()> {
-    match column.column_type {
-        Type::Json => Err(refused(column, "is json, which can only be compared by IS NULL")),
-        Type::Unknown => {
-            Err(refused(column, "has a type that Sora does not know, so it cannot be filtered"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn place(column: &Column, value: Value) -> Result<Place> {
-    comparable(column)?;
-    let mismatch = || {
-        let found = value.cell().kind_name();
-        refused(column, &format!("is {} and cannot be compared with {found}", column.column_type))
-    };
-    Ok(match (column.column_type, &value) {
-        (Type::F64, Value::F64(float)) | (Type::I64, Value::F64(float)) if float.is_nan() => {
-            return Err(refused(column, "cannot be compared with NaN"));
-        }
-        (Type::Text, Value::Text(text)) if text.contains('\0') => {
-            return Err(refused(column, "cannot be compared with a text that contains U+0000"));
-        }
-        (Type::Bool, Value::Bool(_))
-        | (Type::I64, Value::I64(_))
-        | (Type::Text, Value::Text(_))
-        | (Type::Bytes, Value::Bytes(_))
-        | (Type::Timestamp, Value::Timestamp(_))
-        | (Type::Date, Value::Date(_))
-        | (Type::Uuid, Value::Uuid(_)) => Place::At(value),
-        // −0.0 equals 0.0, and stores hold only the latter.
-        (Type::F64, Value::F64(float)) => Place::At(Value::F64(*float + 0.0)),
-        (Type::I64, Value::F64(float)) => integer_below_float(*float),
-        (Type::I64, Value::Decimal(decimal)) => integer_below_decimal(*decimal),
-        (Type::F64, Value::I64(integer)) => float_below_integer(*integer),
-        (Type::F64, Value::Decimal(decimal)) => float_nearest_decimal(*decimal),
-        (Type::Decimal { scale, .. }, Value::Decimal(decimal)) => decimal_below(*decimal, scale),
-        (Type::Decimal { scale, .. }, Value::I64(integer)) => {
-            decimal_below(Decimal::from(*integer), scale)
-        }
-        (Type::Timestamp, Value::Date(date)) => Place::At(Value::Timestamp(date.midnight())),
-        (Type::Date, Value::Timestamp(timestamp)) => date_below(*timestamp),
-        (Type::Timestamp, Value::Text(text)) => {
-            let timestamp =
-                text.parse().map_err(|error: Error| error.with("column", &column.name))?;
-            Place::At(Value::Timestamp(timestamp))
-        }
-        (Type::Date, Value::Text(text)) => match text.parse::<Date>() {
-            Ok(date) => Place::At(Value::Date(date)),
-            Err(error) => match text.parse::<Timestamp>() {
-                Ok(timestamp) => date_below(timestamp),
-                Err(_) => return Err(error.with("column", &column.name)),
-            },
-        },
-        (Type::Uuid, Value::Text(text)) => match UuidText::parse(text) {
-            Some(uuid) => Place::At(Value::Uuid(uuid)),
-            None => return Err(refused(column, &format!("is a UUID, which {text:?} is not"))),
-        },
-        (Type::Decimal { scale, .. }, Value::Text(text)) => {
-            let decimal =
-                text.parse().map_err(|error: Error| error.with("column", &column.name))?;
-            decimal_below(decimal, scale)
-        }
-        _ => return Err(mismatch()),
-    })
-}
-
-fn refused(column: &Column, why: &str) -> Error {
-    Error::new(ErrorKind::InvalidInput, format!("the column {:?} {why}", column.name))
-}
-
-/// A value that none of the column's is below. Only types that [`place`] can miss need one.
-fn least(column: &Column) -> Value {
-    match column.column_type {
-        Type::F64 => Value::F64(f64::NEG_INFINITY),
-        Type::Date => Value::Date(Date::MIN),
-        Type::Decimal { precision, scale } => {
-            let mantissa = 1 - 10i128.pow(u32::from(precision));
-            Decimal::new(mantissa, scale).map_or(Value::Null, Value::Decimal)
-        }
-        _ => Value::I64(i64::MIN),
-    }
-}
-
-fn integer_below_float(float: f64) -> Place {
-    // 2^63 is a float; i64::MAX is not.
-    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    let floor = float.floor();
-    if floor < -LIMIT {
-        return Place::BelowAll;
-    }
-    if floor >= LIMIT {
-        return Place::Above(Value::I64(i64::MAX));
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "floored and in range: exact")]
-    let integer = Value::I64(floor as i64);
-    #[expect(clippy::float_cmp, reason = "whether it was whole is an exact question")]
-    if floor == float { Place::At(integer) } else { Place::Above(integer) }
-}
-
-fn integer_below_decimal(decimal: Decimal) -> Place {
-    let unit = 10i128.pow(u32::from(decimal.scale()));
-    let floor = decimal.mantissa().div_euclid(unit);
-    let exact = decimal.mantissa().rem_euclid(unit) == 0;
-    match i64::try_from(floor) {
-        Ok(integer) if exact => Place::At(Value::I64(integer)),
-        Ok(integer) => Place::Above(Value::I64(integer)),
-        Err(_) if floor < 0 => Place::BelowAll,
-        Err(_) => Place::Above(Value::I64(i64::MAX)),
-    }
-}
-
-fn float_below_integer(integer: i64) -> Place {
-    #[expect(clippy::cast_precision_loss, reason = "the rounding is undone below")]
-    let nearest = integer as f64;
-    #[expect(clippy::cast_possible_truncation, reason = "a float of at most 2^63 fits an i128")]
-    match (nearest as i128).cmp(&i128::from(integer)) {
-        Ordering::Equal => Place::At(Value::F64(nearest)),
-        Ordering::Less => Place::Above(Value::F64(nearest)),
-        Ordering::Greater => Place::Above(Value::F64(nearest.next_down())),
-    }
-}
-
-/// A decimal literal beside a float column is read as the float it is nearest to, as everywhere.
-fn float_nearest_decimal(decimal: Decimal) -> Place {
-    // The text of a decimal is always a float's text.
-    Place::At(Value::F64(decimal.to_string().parse().unwrap_or(0.0)))
-}
-
-fn decimal_below(decimal: Decimal, scale: u8) -> Place {
-    if decimal.scale() <= scale {
-        // By value; it is compared at its own scale if it cannot be widened.
-        return Place::At(Value::Decimal(decimal.rescale(scale).unwrap_or(decimal)));
-    }
-    let unit = 10i128.pow(u32::from(decimal.scale() - scale));
-    let floor = decimal.mantissa().div_euclid(unit);
-    let exact = decimal.mantissa().rem_euclid(unit) == 0;
-    match Decimal::new(floor, scale).map(Value::Decimal) {
-        Some(value) if exact => Place::At(value),
-        Some(value) => Place::Above(value),
-        None => Place::BelowAll,
-    }
-}
-
-fn date_below(timestamp: Timestamp) -> Place {
-    let date = timestamp.date();
-    let value = Value::Date(date);
-    if date.midnight() == timestamp { Place::At(value) } else { Place::Above(value) }
 }
 
 #[cfg(test)]
@@ -413,6 +250,13 @@ mod tests {
         check(price, Equal, text("1.005"), "x < -999.99");
         check(price, Equal, text("1.5"), "x = 1.50");
         check(price, Equal, Value::I64(7), "x = 7.00");
+        check(price, Less, Value::I64(1_000), "x <= 999.99");
+        check(price, Greater, Value::I64(-1_000), "x >= -999.99");
+        check(price, Greater, text("-999.995"), "x >= -999.99");
+        check(price, Equal, Value::I64(i64::MAX), "x < -999.99");
+        let widest = Type::Decimal { precision: 28, scale: 28 };
+        let mantissa_max = text("79228162514264337593543950335");
+        check(widest, Less, mantissa_max, "x <= 0.9999999999999999999999999999");
         check(Type::I64, Greater, Value::Decimal("2.5".parse().expect("a decimal")), "x > 2");
         check(Type::Date, Less, text("2024-01-01T00:00:01Z"), "x <= '2024-01-01'");
         check(Type::Date, Less, text("2024-01-01T00:00:00Z"), "x < '2024-01-01'");
@@ -421,19 +265,19 @@ mod tests {
             Type::Bool,
             Equal,
             Value::I64(1),
-            "the column \"x\" is bool and cannot be compared with i64",
+            "the column \"x\" is bool and cannot be compared with i64; write TRUE or FALSE",
         );
         check(
             Type::Text,
             Equal,
             Value::I64(1),
-            "the column \"x\" is text and cannot be compared with i64",
+            "the column \"x\" is text and cannot be compared with i64; write a text in single quotes",
         );
         check(
             Type::I64,
             Equal,
             text("1"),
-            "the column \"x\" is i64 and cannot be compared with text",
+            "the column \"x\" is i64 and cannot be compared with a text; write a number",
         );
         check(
             Type::Json,
@@ -477,6 +321,12 @@ mod tests {
         let nested = Predicate::And(vec![Predicate::And(vec![Predicate::Bool(0)]), Predicate::ALL]);
         let bound = nested.bind(&schema, FilterLimits::default()).expect("bound");
         assert_eq!(bound.display(&schema).to_string(), "x AND TRUE");
+        for (empty, constant) in
+            [(Predicate::And(vec![]), Truth::True), (Predicate::Or(vec![]), Truth::False)]
+        {
+            let bound = empty.bind(&schema, FilterLimits::default()).expect("bound");
+            assert_eq!(bound, Predicate::Constant(constant));
+        }
     }
 
     #[test]
@@ -484,11 +334,12 @@ mod tests {
         // The bound literal must select the same integers as the mathematical comparison.
         for float in [-2.5, -2.0, 0.0, 1.5, 2.0] {
             for comparison in [Comparison::Less, Comparison::LessOrEqual, Comparison::Equal] {
-                let bound = compare(&column(Type::I64), 0, comparison, Value::F64(float));
+                let column = column(Type::I64);
+                let place = Place::of(&column, Value::F64(float)).expect("a place");
+                let bound = compare(&column, 0, comparison, place);
                 for integer in -4..4i32 {
                     let row = [Value::I64(integer.into())];
-                    let truth =
-                        bound.as_ref().expect("bound").evaluate(&&row[..]).expect("a truth");
+                    let truth = bound.evaluate(&&row[..]).expect("a truth");
                     let order = f64::from(integer).total_cmp(&float);
                     assert_eq!(truth.is_true(), comparison.holds(order), "{integer} {float}");
                 }

@@ -20,8 +20,8 @@ pub enum Part {
 }
 
 impl Pattern {
-    /// The longest pattern in bytes. SQLite refuses patterns of 50,000 bytes; a pattern can grow
-    /// threefold when its special characters are written for a store.
+    /// The longest pattern in bytes, without escape characters. SQLite refuses patterns of 50,000
+    /// bytes; a pattern can grow threefold when its special characters are written for a store.
     pub const BYTES_MAX: usize = 8 * 1024;
 
     /// Reads a pattern in SQL's form. There is no escape character unless one is given.
@@ -31,7 +31,6 @@ impl Pattern {
     /// [`ErrorKind::InvalidInput`] if the escape character stands before anything but `%`, `_` or
     /// itself; [`ErrorKind::Limit`] beyond [`BYTES_MAX`](Self::BYTES_MAX).
     pub fn parse(pattern: &str, escape: Option<char>) -> Result<Self> {
-        check_size(pattern)?;
         let mut builder = Builder::default();
         let mut rest = pattern.chars();
         while let Some(char) = rest.next() {
@@ -47,7 +46,7 @@ impl Pattern {
                 char => builder.text.push(char),
             }
         }
-        Ok(builder.build())
+        builder.build()
     }
 
     /// The pattern of texts that start with `text`.
@@ -147,7 +146,6 @@ impl Pattern {
     }
 
     fn around(before: bool, text: &str, after: bool) -> Result<Self> {
-        check_size(text)?;
         let mut builder = Builder::default();
         if before {
             builder.special(Part::Many);
@@ -156,7 +154,7 @@ impl Pattern {
         if after {
             builder.special(Part::Many);
         }
-        Ok(builder.build())
+        builder.build()
     }
 }
 
@@ -199,21 +197,21 @@ impl Builder {
         }
     }
 
-    fn build(mut self) -> Pattern {
+    /// Measures what was read and not what it was read from, so that the limit does not depend on
+    /// how the pattern is escaped.
+    fn build(mut self) -> Result<Pattern> {
         self.flush();
-        Pattern { parts: self.parts.into() }
+        let size = |part: &Part| if let Part::Text(text) = part { text.len() } else { 1 };
+        if self.parts.iter().map(size).sum::<usize>() > Pattern::BYTES_MAX {
+            let message = format!("a pattern has at most {} bytes", Pattern::BYTES_MAX);
+            return Err(Error::new(ErrorKind::Limit, message));
+        }
+        let has_nul = |part: &Part| matches!(part, Part::Text(text) if text.contains('\0'));
+        if self.parts.iter().any(has_nul) {
+            return Err(Error::new(ErrorKind::InvalidInput, "a pattern cannot contain U+0000"));
+        }
+        Ok(Pattern { parts: self.parts.into() })
     }
-}
-
-fn check_size(pattern: &str) -> Result<()> {
-    if pattern.len() > Pattern::BYTES_MAX {
-        let message = format!("a pattern has at most {} bytes", Pattern::BYTES_MAX);
-        return Err(Error::new(ErrorKind::Limit, message));
-    }
-    if pattern.contains('\0') {
-        return Err(Error::new(ErrorKind::InvalidInput, "a pattern cannot contain U+0000"));
-    }
-    Ok(())
 }
 
 fn dangling(pattern: &str, escape: char) -> Error {
@@ -262,6 +260,16 @@ mod tests {
         assert_eq!(Pattern::parse(&sql, Some('\\')).expect("a pattern"), pattern);
         assert!(Pattern::parse("50!", Some('!')).is_err());
         assert!(Pattern::parse("!a", Some('!')).is_err());
+    }
+
+    #[test]
+    fn the_limit_does_not_depend_on_escaping() {
+        let text = "\\".repeat(Pattern::BYTES_MAX - 2) + "%";
+        let pattern = Pattern::starts_with(&text).expect("a pattern");
+        let (sql, _) = pattern.to_sql();
+        assert_eq!(Pattern::parse(&sql, Some('\\')).expect("a pattern"), pattern);
+        let error = Pattern::contains(&text).expect_err("too long");
+        assert_eq!(error.kind(), ErrorKind::Limit);
     }
 
     #[test]

@@ -144,6 +144,8 @@ impl Predicate {
     }
 
     /// Displays the condition as text of the filter language, with the names of a schema.
+    ///
+    /// What a bound predicate displays, [`text::parse`](crate::text::parse) reads as that predicate.
     pub fn display<'a>(&'a self, schema: &'a Schema) -> impl fmt::Display + 'a {
         Displayed { predicate: self, schema, inside: Inside::Nothing }
     }
@@ -238,6 +240,38 @@ impl Displayed<'_> {
     }
 }
 
+impl Displayed<'_> {
+    /// Writes a test of one column or of a condition in parentheses; `not` stands before its word.
+    fn test(&self, f: &mut fmt::Formatter<'_>, test: &Predicate, not: &str) -> fmt::Result {
+        match test {
+            Predicate::In { column, values, null } => {
+                write!(f, "{} {not}IN (", self.name(*column))?;
+                let cells = values.iter().map(Value::cell).chain(null.then_some(Cell::Null));
+                for (index, cell) in cells.enumerate() {
+                    let comma = if index > 0 { ", " } else { "" };
+                    write!(f, "{comma}{cell}")?;
+                }
+                f.write_str(")")
+            }
+            Predicate::Like { column, pattern, fold } => {
+                let (pattern, escaped) = pattern.to_sql();
+                let word = if *fold { "ILIKE" } else { "LIKE" };
+                write!(f, "{} {not}{word} {}", self.name(*column), Cell::Text(&pattern))?;
+                if escaped { f.write_str(" ESCAPE '\\'") } else { Ok(()) }
+            }
+            Predicate::IsNull(column) => write!(f, "{} IS {not}NULL", self.name(*column)),
+            Predicate::Is { operand, truth } => {
+                let truth = if *truth { "TRUE" } else { "FALSE" };
+                match **operand {
+                    Predicate::Bool(column) => write!(f, "{} IS {not}{truth}", self.name(column)),
+                    _ => write!(f, "({}) IS {not}{truth}", self.part(operand, Inside::Nothing)),
+                }
+            }
+            other => write!(f, "{not}{}", self.part(other, Inside::Operand)),
+        }
+    }
+}
+
 impl fmt::Display for Displayed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.predicate {
@@ -248,38 +282,12 @@ impl fmt::Display for Displayed<'_> {
             Predicate::Compare { column, comparison, value } => {
                 write!(f, "{} {} {}", self.name(*column), comparison.symbol(), value.cell())
             }
-            Predicate::In { column, values, null } => {
-                write!(f, "{} IN (", self.name(*column))?;
-                for (index, value) in values.iter().enumerate() {
-                    let comma = if index > 0 { ", " } else { "" };
-                    write!(f, "{comma}{}", value.cell())?;
-                }
-                let null = match (*null, values.is_empty()) {
-                    (true, true) => "NULL",
-                    (true, false) => ", NULL",
-                    (false, _) => "",
-                };
-                write!(f, "{null})")
-            }
-            Predicate::Like { column, pattern, fold } => {
-                let (pattern, escaped) = pattern.to_sql();
-                let word = if *fold { "ILIKE" } else { "LIKE" };
-                write!(f, "{} {word} {}", self.name(*column), Cell::Text(&pattern))?;
-                if escaped { f.write_str(" ESCAPE '\\'") } else { Ok(()) }
-            }
-            Predicate::IsNull(column) => write!(f, "{} IS NULL", self.name(*column)),
-            Predicate::Is { operand, truth } => {
-                let truth = if *truth { "TRUE" } else { "FALSE" };
-                match **operand {
-                    Predicate::Bool(column) => write!(f, "{} IS {truth}", self.name(column)),
-                    _ => write!(f, "({}) IS {truth}", self.part(operand, Inside::Nothing)),
-                }
-            }
-            Predicate::Not(operand) => write!(f, "NOT {}", self.part(operand, Inside::Operand)),
+            Predicate::Not(operand) => self.test(f, operand, "NOT "),
             Predicate::And(parts) if parts.is_empty() => f.write_str("TRUE"),
             Predicate::Or(parts) if parts.is_empty() => f.write_str("FALSE"),
             Predicate::And(parts) => self.list(f, parts, ("AND", Inside::And)),
             Predicate::Or(parts) => self.list(f, parts, ("OR", Inside::Or)),
+            test => self.test(f, test, ""),
         }
     }
 }
