@@ -241,6 +241,7 @@ mod tests {
     use super::*;
     use crate::Value;
 
+    #[expect(clippy::needless_pass_by_value, reason = "values are given in place")]
     fn there_and_back<T: ColumnType + Debug + PartialEq>(value: T) {
         let mut cells: Vec<Value> = Vec::new();
         value.encode(&mut cells).expect("encodes");

@@ -7,6 +7,7 @@ pub use crate::*;
 use serde::Serialize;
 
 use crate::json::Json;
+use crate::place::Place;
 
 /// What a column of type `T` of a new row is given.
 ///
@@ -253,7 +254,7 @@ pub fn read<E: Entity, T: ColumnType, V: FromColumn<T>>(
 ) -> Result<V> {
     match row.cell(position).and_then(T::decode) {
         Ok(value) => Ok(V::from_column(value)),
-        Err(error) => Err(name_column(error, E::schema(), field.column())),
+        Err(error) => Err(name_column::<E>(error, field.column())),
     }
 }
 
@@ -266,7 +267,7 @@ pub fn write<E: Entity, T: ColumnType, V: ToColumn<T>>(
 ) -> Result<()> {
     match value.to_column(out) {
         Ok(()) => Ok(()),
-        Err(error) => Err(name_column(error, E::schema(), field.column())),
+        Err(error) => Err(name_column::<E>(error, field.column())),
     }
 }
 
@@ -308,8 +309,8 @@ pub fn unknown_variant(cell: Cell<'_>, name: &str, variants: &[&str]) -> Error {
 
 /// Adds the name of the column, unless the error says it already.
 #[cold]
-fn name_column(error: Error, schema: Result<&'static Arc<Schema>>, column: u16) -> Error {
-    let Ok(schema) = schema else { return error };
+fn name_column<E: Entity>(error: Error, column: u16) -> Error {
+    let Ok(schema) = E::schema() else { return error };
     let name = &schema.column(column).name;
     let is_named = error.context().any(|(context, _)| context == "column")
         || error.message().contains(&format!("{name:?}"));
@@ -320,8 +321,8 @@ fn name_column(error: Error, schema: Result<&'static Arc<Schema>>, column: u16) 
 fn default_value(column: &Column, literal: Cell<'static>) -> Result<Value> {
     let value = match (column.column_type, literal) {
         (Type::Json, Cell::Text(text)) => Value::Json(json::canonical(text)?.into()),
-        _ => match bind::compare(column, 0, Comparison::Equal, literal.to_value())? {
-            Predicate::Compare { comparison: Comparison::Equal, value, .. } => value,
+        _ => match Place::of(column, literal.to_value())? {
+            Place::At(value) => value,
             _ => {
                 let message = format!("{literal} is no value of type {}", column.column_type);
                 return Err(Error::new(ErrorKind::InvalidInput, message));

@@ -117,6 +117,7 @@ mod tests {
     use super::*;
     use crate::Value;
 
+    #[expect(clippy::needless_pass_by_value, reason = "keys are given in place")]
     fn key<K>(key: impl AsKey<K>) -> Vec<Value> {
         let mut out: Vec<Value> = Vec::new();
         key.encode_key(&mut out).expect("encodes");

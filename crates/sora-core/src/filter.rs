@@ -67,6 +67,7 @@ pub trait Operand<T> {
     fn encode(&self, out: &mut dyn CellSink) -> Result<()>;
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "literals are given by value")]
 impl<E, T: ColumnType> Field<E, T> {
     /// Returns the field at a position of the entity's schema; for the derive.
     #[doc(hidden)]
@@ -194,7 +195,7 @@ impl<E, T: ColumnType> Field<E, T> {
         self.assign(true, to_value(&value))
     }
 
-    fn compare(&self, comparison: Comparison, value: impl Operand<T::Base>) -> Filter<E> {
+    fn compare(self, comparison: Comparison, value: impl Operand<T::Base>) -> Filter<E> {
         Filter::new(to_value(&value).map(|value| Predicate::Compare {
             column: self.column,
             comparison,
@@ -202,11 +203,11 @@ impl<E, T: ColumnType> Field<E, T> {
         }))
     }
 
-    fn like(&self, pattern: Result<Pattern>, fold: bool) -> Filter<E> {
+    fn like(self, pattern: Result<Pattern>, fold: bool) -> Filter<E> {
         Filter::new(pattern.map(|pattern| Predicate::Like { column: self.column, pattern, fold }))
     }
 
-    fn assign(&self, add: bool, value: Result<Value>) -> Assign<E> {
+    fn assign(self, add: bool, value: Result<Value>) -> Assign<E> {
         let assignment = value.map(|value| Assignment { column: self.column, add, value });
         Assign { assignment, marker: PhantomData }
     }
@@ -307,9 +308,9 @@ impl<T: ColumnType> Operand<T> for &T {
     }
 }
 
-/// Lets a field of one type be compared with another type.
+/// Lets fields of some types be compared with another type.
 macro_rules! operand {
-    ($($column:ty: $($operand:ty)*, $cell:expr;)*) => {$($(
+    ($($operand:ty as $($column:ty)*, $cell:expr;)*) => {$($(
         impl Operand<$column> for $operand {
             fn encode(&self, out: &mut dyn CellSink) -> Result<()> {
                 let cell: for<'a> fn(&'a $operand) -> Cell<'a> = $cell;
@@ -320,28 +321,19 @@ macro_rules! operand {
 }
 
 operand! {
-    String: &str, |text| Cell::Text(text);
-    Box<str>: &str String, |text| Cell::Text(text);
-    Vec<u8>: &[u8], |bytes| Cell::Bytes(bytes);
-    Box<[u8]>: &[u8] Vec<u8>, |bytes| Cell::Bytes(bytes);
-    i8: i16 i32 i64 u8 u16 u32, |value| Cell::I64((*value).into());
-    i16: i8 i32 i64 u8 u16 u32, |value| Cell::I64((*value).into());
-    i32: i8 i16 i64 u8 u16 u32, |value| Cell::I64((*value).into());
-    i64: i8 i16 i32 u8 u16 u32, |value| Cell::I64((*value).into());
-    u8: i8 i16 i32 i64 u16 u32, |value| Cell::I64((*value).into());
-    u16: i8 i16 i32 i64 u8 u32, |value| Cell::I64((*value).into());
-    u32: i8 i16 i32 i64 u8 u16, |value| Cell::I64((*value).into());
-    f32: i8 i16 i32 i64 u8 u16 u32, |value| Cell::I64((*value).into());
-    f64: i8 i16 i32 i64 u8 u16 u32, |value| Cell::I64((*value).into());
-    f32: f64, |value| Cell::F64(*value);
-    f64: f32, |value| Cell::F64((*value).into());
-    i8: f32 f64, |value| Cell::F64((*value).into());
-    i16: f32 f64, |value| Cell::F64((*value).into());
-    i32: f32 f64, |value| Cell::F64((*value).into());
-    i64: f32 f64, |value| Cell::F64((*value).into());
-    u8: f32 f64, |value| Cell::F64((*value).into());
-    u16: f32 f64, |value| Cell::F64((*value).into());
-    u32: f32 f64, |value| Cell::F64((*value).into());
+    &str as String Box<str>, |text| Cell::Text(text);
+    String as Box<str>, |text| Cell::Text(text);
+    &[u8] as Vec<u8> Box<[u8]>, |bytes| Cell::Bytes(bytes);
+    Vec<u8> as Box<[u8]>, |bytes| Cell::Bytes(bytes);
+    i8 as i16 i32 i64 u8 u16 u32 f32 f64, |value| Cell::I64((*value).into());
+    i16 as i8 i32 i64 u8 u16 u32 f32 f64, |value| Cell::I64((*value).into());
+    i32 as i8 i16 i64 u8 u16 u32 f32 f64, |value| Cell::I64((*value).into());
+    i64 as i8 i16 i32 u8 u16 u32 f32 f64, |value| Cell::I64(*value);
+    u8 as i8 i16 i32 i64 u16 u32 f32 f64, |value| Cell::I64((*value).into());
+    u16 as i8 i16 i32 i64 u8 u32 f32 f64, |value| Cell::I64((*value).into());
+    u32 as i8 i16 i32 i64 u8 u16 f32 f64, |value| Cell::I64((*value).into());
+    f32 as i8 i16 i32 i64 u8 u16 u32 f64, |value| Cell::F64((*value).into());
+    f64 as i8 i16 i32 i64 u8 u16 u32 f32, |value| Cell::F64(*value);
 }
 
 impl<E, T> Clone for Field<E, T> {

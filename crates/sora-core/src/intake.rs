@@ -193,6 +193,7 @@ mod tests {
     use super::*;
     use crate::Value;
 
+    #[expect(clippy::needless_pass_by_value, reason = "both are given in place")]
     fn check(column: Column, value: Value) -> Result<Value> {
         check_cell(&column, value.cell()).map(Cell::to_value)
     }

@@ -222,8 +222,12 @@ impl Plan {
                 columns.push(column);
             }
         };
-        residual.iter().for_each(|term| term.for_each_column(&mut add));
-        sort.iter().for_each(|sort| add(sort.column));
+        for term in &residual {
+            term.for_each_column(&mut add);
+        }
+        for by in &sort {
+            add(by.column);
+        }
         // A read of no column could not tell one row from none.
         if columns.is_empty() {
             columns.extend(schema.visible().next());

@@ -1,5 +1,6 @@
 //! What a filter says about a row, without the type of the entity.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -129,7 +130,9 @@ impl Predicate {
             | Self::IsNull(column) => visit(*column),
             Self::Is { operand, .. } | Self::Not(operand) => operand.for_each_column(visit),
             Self::And(parts) | Self::Or(parts) => {
-                parts.iter().for_each(|part| part.for_each_column(visit));
+                for part in parts {
+                    part.for_each_column(visit);
+                }
             }
         }
     }
@@ -160,7 +163,7 @@ fn is_in(cell: Cell<'_>, values: &[Value], null: bool) -> Truth {
         // An empty list is false for every row, null too.
         _ if values.is_empty() && !null => Truth::False,
         Cell::Null => Truth::Unknown,
-        _ if values.iter().any(|value| cell.compare(value.cell()).is_some_and(|o| o.is_eq())) => {
+        _ if values.iter().any(|value| cell.compare(value.cell()).is_some_and(Ordering::is_eq)) => {
             Truth::True
         }
         _ if null => Truth::Unknown,

@@ -90,6 +90,7 @@ pub trait Session: Debug + Send {
 /// the writers; the conformance suite holds each against what the store does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent fact")]
 pub struct Capability {
     /// Writes of several rows can be all or nothing.
     pub atomic_writes: bool,

@@ -201,8 +201,16 @@ pub struct SchemaBuilder {
     table: Box<str>,
     columns: Vec<Column>,
     key: Vec<Box<str>>,
-    indexes: Vec<(Option<Box<str>>, Vec<Box<str>>, bool)>,
+    indexes: Vec<NamedIndex>,
     version: Option<Box<str>>,
+}
+
+/// An index by the names of its columns.
+#[derive(Debug)]
+struct NamedIndex {
+    name: Option<Box<str>>,
+    columns: Vec<Box<str>>,
+    unique: bool,
 }
 
 impl SchemaBuilder {
@@ -284,7 +292,7 @@ impl SchemaBuilder {
             }
         }
         let mut indexes = Vec::new();
-        for (name, columns, unique) in self.indexes {
+        for NamedIndex { name, columns, unique } in self.indexes {
             let columns = schema.positions(&columns)?;
             let name = name.unwrap_or_else(|| schema.index_name(&columns, unique));
             check_name("index", &name).map_err(|error| error.with("table", &schema.table))?;
@@ -303,7 +311,8 @@ impl SchemaBuilder {
         columns: impl IntoIterator<Item = N>,
         unique: bool,
     ) -> Self {
-        self.indexes.push((name, columns.into_iter().map(Into::into).collect(), unique));
+        let columns = columns.into_iter().map(Into::into).collect();
+        self.indexes.push(NamedIndex { name, columns, unique });
         self
     }
 }

@@ -161,7 +161,8 @@ pub struct FixedText<const LEN: usize>([u8; LEN]);
 impl<const LEN: usize> FixedText<LEN> {
     /// The text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("only ASCII is written into it")
+        // Only ASCII is written into it.
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     fn date(&mut self, date: Date) {
@@ -255,11 +256,8 @@ impl Scan<'_> {
             _ => return Some(0),
         };
         let hours = self.below(24)?;
-        let minutes = match self.take(b":") {
-            Some(_) => self.below(60)?,
-            None if self.0.is_empty() => 0,
-            None => self.below(60)?,
-        };
+        let colon = self.take(b":").is_some();
+        let minutes = if colon || !self.0.is_empty() { self.below(60)? } else { 0 };
         Some(sign * (i64::from(hours) * 60 + i64::from(minutes)) * 60_000_000)
     }
 }
