@@ -1,38 +1,14 @@
 //! What derived code calls, so that it is short. Not part of the public API.
 
+mod conversion;
+
 use std::sync::{Arc, OnceLock};
+
+pub use conversion::{FromColumn, ToColumn};
 
 pub use crate::*;
 
-use serde::Serialize;
-
-use crate::json::Json;
 use crate::place::Place;
-
-/// What a column of type `T` of a new row is given.
-///
-/// Unlike an [`Operand`], it is a value of the column's own type: what a filter may compare with an
-/// integer column, such as a float, cannot be stored in it.
-#[diagnostic::on_unimplemented(
-    message = "a field of type `{T}` cannot be given a `{Self}`",
-    label = "not the type of the entity's field",
-    note = "it takes `{T}` or a reference to it, `&str` for `String`, `&[u8]` for `Vec<u8>`, and a value or an `Option` where it is optional"
-)]
-pub trait ToColumn<T> {
-    /// Writes the value as one cell.
-    fn to_column(&self, out: &mut dyn CellSink) -> Result<()>;
-}
-
-/// What a column of type `T` is read into: `T`, or what is inside its [`Json`].
-#[diagnostic::on_unimplemented(
-    message = "a field of type `{T}` cannot be read into a `{Self}`",
-    label = "not the type of the entity's field",
-    note = "give this field the type of the entity's field, `{T}`"
-)]
-pub trait FromColumn<T> {
-    /// Takes the value out of what the column was decoded as.
-    fn from_column(value: T) -> Self;
-}
 
 /// An entity as its attributes declare it, and its schema once it was asked for.
 #[derive(Debug)]
@@ -260,7 +236,7 @@ pub fn read<E: Entity, T: ColumnType, V: FromColumn<T>>(
 
 /// Writes a value of a field of the entity `E` as one cell; an error names the column.
 #[inline]
-pub fn write<E: Entity, T: ColumnType, V: ToColumn<T>>(
+pub fn write<E: Entity, T, V: ToColumn<T>>(
     out: &mut dyn CellSink,
     field: Field<E, T>,
     value: &V,
@@ -319,15 +295,12 @@ fn name_column<E: Entity>(error: Error, column: u16) -> Error {
 
 /// Turns a literal of an attribute into a value of the column's type.
 fn default_value(column: &Column, literal: Cell<'static>) -> Result<Value> {
-    let value = match (column.column_type, literal) {
-        (Type::Json, Cell::Text(text)) => Value::Json(json::canonical(text)?.into()),
-        _ => match Place::of(column, literal.to_value())? {
-            Place::At(value) => value,
-            _ => {
-                let message = format!("{literal} is no value of type {}", column.column_type);
-                return Err(Error::new(ErrorKind::InvalidInput, message));
-            }
-        },
+    if let (Type::Json, Cell::Text(text)) = (column.column_type, literal) {
+        return Ok(Value::Json(json::canonical(text)?.into()));
+    }
+    let Place::At(value) = Place::of(column, literal.to_value())? else {
+        let message = format!("{literal} is no value of type {}", column.column_type);
+        return Err(Error::new(ErrorKind::InvalidInput, message));
     };
     check_cell(column, value.cell()).map(Cell::to_value)
 }
@@ -356,104 +329,4 @@ const fn join(parts: &[&str], out: &mut [u8]) -> usize {
         part += 1;
     }
     length
-}
-
-impl<T: ColumnType> ToColumn<T> for T {
-    fn to_column(&self, out: &mut dyn CellSink) -> Result<()> {
-        self.encode(out)
-    }
-}
-
-impl<T: ColumnType> ToColumn<T> for &T {
-    fn to_column(&self, out: &mut dyn CellSink) -> Result<()> {
-        T::encode(self, out)
-    }
-}
-
-impl<T: ColumnType> ToColumn<Option<T>> for T {
-    fn to_column(&self, out: &mut dyn CellSink) -> Result<()> {
-        self.encode(out)
-    }
-}
-
-impl<T: ColumnType> ToColumn<Option<T>> for &T {
-    fn to_column(&self, out: &mut dyn CellSink) -> Result<()> {
-        T::encode(self, out)
-    }
-}
-
-impl<T: ColumnType> ToColumn<Option<T>> for Option<&T> {
-    fn to_column(&self, out: &mut dyn CellSink) -> Result<()> {
-        match self {
-            Some(value) => value.encode(out),
-            None => out.cell(Cell::Null),
-        }
-    }
-}
-
-impl<T: Serialize> ToColumn<Json<T>> for T {
-    fn to_column(&self, out: &mut dyn CellSink) -> Result<()> {
-        json::encode(self, out)
-    }
-}
-
-impl<T: Serialize> ToColumn<Option<Json<T>>> for T {
-    fn to_column(&self, out: &mut dyn CellSink) -> Result<()> {
-        json::encode(self, out)
-    }
-}
-
-impl<T: Serialize> ToColumn<Option<Json<T>>> for Option<T> {
-    fn to_column(&self, out: &mut dyn CellSink) -> Result<()> {
-        match self {
-            Some(value) => json::encode(value, out),
-            None => out.cell(Cell::Null),
-        }
-    }
-}
-
-/// Text and bytes are given without making a `String` or a `Vec` of them.
-macro_rules! borrowed {
-    ($($borrowed:ty as $cell:ident: $($column:ty)*;)*) => {$($(
-        impl ToColumn<$column> for &$borrowed {
-            fn to_column(&self, out: &mut dyn CellSink) -> Result<()> {
-                out.cell(Cell::$cell(self))
-            }
-        }
-
-        impl ToColumn<Option<$column>> for &$borrowed {
-            fn to_column(&self, out: &mut dyn CellSink) -> Result<()> {
-                out.cell(Cell::$cell(self))
-            }
-        }
-
-        impl ToColumn<Option<$column>> for Option<&$borrowed> {
-            fn to_column(&self, out: &mut dyn CellSink) -> Result<()> {
-                out.cell(self.map_or(Cell::Null, Cell::$cell))
-            }
-        }
-    )*)*};
-}
-
-borrowed! {
-    str as Text: String Box<str>;
-    [u8] as Bytes: Vec<u8> Box<[u8]>;
-}
-
-impl<T> FromColumn<T> for T {
-    fn from_column(value: T) -> Self {
-        value
-    }
-}
-
-impl<T> FromColumn<Json<T>> for T {
-    fn from_column(value: Json<T>) -> Self {
-        value.0
-    }
-}
-
-impl<T> FromColumn<Option<Json<T>>> for Option<T> {
-    fn from_column(value: Option<Json<T>>) -> Self {
-        value.map(|Json(value)| value)
-    }
 }

@@ -67,8 +67,7 @@ pub trait Operand<T> {
     fn encode(&self, out: &mut dyn CellSink) -> Result<()>;
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "literals are given by value")]
-impl<E, T: ColumnType> Field<E, T> {
+impl<E, T> Field<E, T> {
     /// Returns the field at a position of the entity's schema; for the derive.
     #[doc(hidden)]
     pub const fn new(column: u16) -> Self {
@@ -79,7 +78,10 @@ impl<E, T: ColumnType> Field<E, T> {
     pub const fn column(&self) -> u16 {
         self.column
     }
+}
 
+#[expect(clippy::needless_pass_by_value, reason = "literals are given by value")]
+impl<E, T: ColumnType> Field<E, T> {
     /// Equals.
     pub fn eq(&self, value: impl Operand<T::Base>) -> Filter<E> {
         self.compare(Comparison::Equal, value)

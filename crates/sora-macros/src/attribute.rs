@@ -6,6 +6,7 @@ use proc_macro2::{Ident, Span};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
+use syn::parse::ParseBuffer;
 use syn::spanned::Spanned;
 use syn::{Attribute, Error, LitStr, Path, Result, Token};
 
@@ -50,7 +51,11 @@ pub(crate) fn flag(meta: &ParseNestedMeta<'_>) -> Result<Span> {
 
 /// Reads `attribute = "text"`.
 pub(crate) fn text(meta: &ParseNestedMeta<'_>) -> Result<LitStr> {
-    meta.value()?.parse()
+    let text = meta.value().and_then(ParseBuffer::parse);
+    text.map_err(|_| {
+        let name = meta.path.to_token_stream();
+        refuse(&meta.path, format!("`{name}` takes a text: `{name} = \"…\"`"))
+    })
 }
 
 /// Reads `attribute = "name"`, the name of something in a store.
@@ -103,7 +108,11 @@ pub(crate) fn unknown(at: &impl ToTokens, what: &str, name: &str, known: &[&str]
         Some((distance, nearest)) if distance <= nearest.len().max(3) / 2 => {
             format!("did you mean `{nearest}`?")
         }
-        _ => format!("there are `{}`", known.join("`, `")),
+        _ => match known {
+            [] => "there is none here".into(),
+            [only] => format!("there is only `{only}`"),
+            _ => format!("there are `{}`", known.join("`, `")),
+        },
     };
     refuse(at, format!("there is no {what} `{name}`: {hint}"))
 }

@@ -40,9 +40,10 @@ impl Case {
 /// Returns the name of the constant for a field.
 pub(crate) fn constant(field: &str) -> String {
     // A name that is in snake case keeps its underscores as they are: `_x` is `_X`.
-    match field.chars().any(char::is_uppercase) {
-        true => Case::ScreamingSnake.apply(field),
-        false => field.to_uppercase(),
+    if field.chars().any(char::is_uppercase) {
+        Case::ScreamingSnake.apply(field)
+    } else {
+        field.to_uppercase()
     }
 }
 

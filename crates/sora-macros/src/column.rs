@@ -16,7 +16,13 @@ use crate::case::{Case, constant};
 /// A field of an entity.
 pub(crate) enum Field {
     Column(Box<Column>),
-    Skipped(Ident),
+    Skipped(Box<Skipped>),
+}
+
+/// A field that is no column.
+pub(crate) struct Skipped {
+    pub(crate) ident: Ident,
+    pub(crate) ty: Type,
 }
 
 /// A field that is a column.
@@ -70,7 +76,7 @@ impl Field {
         let mut attributes = Attributes::parse(&field.attrs)?;
         attributes.check()?;
         if attributes.at("skip").is_some() {
-            return Ok(Self::Skipped(ident));
+            return Ok(Self::Skipped(Box::new(Skipped { ident, ty: field.ty.clone() })));
         }
         let key = attributes.at("key");
         if key.is_some() && option(&field.ty).is_some() {
@@ -195,17 +201,15 @@ pub(crate) fn option(ty: &Type) -> Option<&Type> {
 
 /// Reads `default = literal` and `default = now`.
 fn default(meta: &ParseNestedMeta<'_>) -> Result<Assigned> {
-    const HINT: &str = "a default is a bool, an integer, a float, a text or `now`";
-    let value = meta.value()?;
+    const HINT: &str = "a default is a bool, a number, a text or `now`: `default = 0`";
+    let value = meta.value().map_err(|_| refuse(&meta.path, HINT))?;
     if let Ok(ident) = value.fork().call(Ident::parse_any)
         && ident != "true"
         && ident != "false"
     {
         value.call(Ident::parse_any)?;
-        return match ident == "now" {
-            true => Ok(Assigned::Now(ident.span())),
-            false => Err(refuse(&ident, HINT)),
-        };
+        let is_now = ident == "now";
+        return is_now.then(|| Assigned::Now(ident.span())).ok_or_else(|| refuse(&ident, HINT));
     }
     let minus: Option<Token![-]> = value.parse()?;
     let sign = if minus.is_some() { "-" } else { "" };
@@ -213,12 +217,14 @@ fn default(meta: &ParseNestedMeta<'_>) -> Result<Assigned> {
     let read = match &literal {
         Lit::Int(number) => {
             let integer = format!("{sign}{}", number.base10_digits()).parse();
-            Literal::Integer(integer.map_err(|_| refuse(&literal, "an integer has 64 bits"))?)
+            Literal::Integer(
+                integer.map_err(|_| refuse(&literal, "the integer does not fit 64 bits"))?,
+            )
         }
         Lit::Float(number) => {
             let float = format!("{sign}{}", number.base10_digits()).parse::<f64>();
             let float = float.ok().filter(|float| float.is_finite());
-            Literal::Float(float.ok_or_else(|| refuse(&literal, "a float has 64 bits"))?)
+            Literal::Float(float.ok_or_else(|| refuse(&literal, "the float does not fit 64 bits"))?)
         }
         Lit::Bool(value) if minus.is_none() => Literal::Bool(value.value),
         Lit::Str(text) if minus.is_none() => match text.value() {
@@ -241,12 +247,17 @@ fn digits(meta: &ParseNestedMeta<'_>) -> Result<(u8, u8)> {
     }
     let content;
     let parentheses = parenthesized!(content in meta.input);
-    let numbers = Punctuated::<LitInt, Token![,]>::parse_terminated(&content)?;
+    let numbers = Punctuated::<LitInt, Token![,]>::parse_terminated(&content)
+        .map_err(|error| Error::new(error.span(), hint))?;
     let [precision, scale] = &*numbers.iter().collect::<Vec<_>>() else {
         return Err(Error::new(parentheses.span.join(), hint));
     };
-    let digits = (precision.base10_parse()?, scale.base10_parse()?);
-    if digits.0 == 0 || digits.0 > DIGITS_MAX {
+    let read = |number: &LitInt| {
+        let digits = number.base10_parse().ok().filter(|digits| *digits <= DIGITS_MAX);
+        digits.ok_or_else(|| refuse(number, format!("a decimal has 1 to {DIGITS_MAX} digits")))
+    };
+    let digits = (read(precision)?, read(scale)?);
+    if digits.0 == 0 {
         return Err(refuse(precision, format!("a decimal has 1 to {DIGITS_MAX} digits")));
     }
     if digits.1 > digits.0 {

@@ -44,7 +44,7 @@ fn newtype(input: &DeriveInput, field: &syn::Field) -> Result<TokenStream> {
     let (generics, arguments, conditions) = generics.split_for_impl();
     Ok(wrap(
         path,
-        quote! {
+        &quote! {
             #[automatically_derived]
             impl #generics __sora::ColumnType for #ident #arguments #conditions {
                 type Base = Self;
@@ -103,7 +103,7 @@ fn choice(input: &DeriveInput, variants: &Punctuated<Variant, Token![,]>) -> Res
     let variants: Vec<&Ident> = variants.iter().map(|variant| &variant.ident).collect();
     Ok(wrap(
         path,
-        quote! {
+        &quote! {
             #[automatically_derived]
             impl __sora::ColumnType for #ident {
                 type Base = Self;
@@ -141,15 +141,15 @@ fn variant_text(variant: &Variant, rename_all: Case) -> Result<String> {
     attribute::parse(&variant.attrs, &["rename"], &[], |_, meta| {
         let literal = attribute::text(meta)?;
         text = literal.value();
-        match text.contains('\0') {
-            true => Err(refuse(&literal, "a text cannot contain U+0000")),
-            false => Ok(()),
+        if text.contains('\0') {
+            return Err(refuse(&literal, "a text cannot contain U+0000"));
         }
+        Ok(())
     })?;
     Ok(text)
 }
 
-fn wrap(path: Option<Path>, implementation: TokenStream) -> TokenStream {
+fn wrap(path: Option<Path>, implementation: &TokenStream) -> TokenStream {
     let path = path.unwrap_or_else(attribute::default_crate);
     quote! {
         const _: () = {

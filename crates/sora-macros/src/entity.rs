@@ -10,7 +10,7 @@ use syn::{
 
 use crate::attribute::{self, collect, flag, plain, refuse};
 use crate::case::Case;
-use crate::column::{Assigned, Column, Field};
+use crate::column::{Assigned, Column, Field, Skipped};
 
 /// The widest key that rows can be looked up by.
 const KEY_WIDTH_MAX: usize = 4;
@@ -24,7 +24,7 @@ pub(crate) struct Entity {
     pub(crate) table: String,
     pub(crate) columns: Vec<Column>,
     /// The fields that are no columns.
-    pub(crate) skipped: Vec<Ident>,
+    pub(crate) skipped: Vec<Skipped>,
     pub(crate) indexes: Vec<Index>,
 }
 
@@ -78,7 +78,7 @@ impl Entity {
                     }
                     columns.push(*column);
                 }
-                Ok(Field::Skipped(ident)) => skipped.push(ident),
+                Ok(Field::Skipped(field)) => skipped.push(*field),
                 Err(error) => collect(&mut errors, error),
             }
         }
@@ -205,7 +205,7 @@ fn own_indexes(columns: &[Column]) -> impl Iterator<Item = IndexAttribute> {
 fn resolve(
     written: impl Iterator<Item = IndexAttribute>,
     columns: &[Column],
-    skipped: &[Ident],
+    skipped: &[Skipped],
 ) -> Result<Vec<Index>> {
     let mut indexes: Vec<Index> = Vec::new();
     for index in written {
@@ -225,10 +225,10 @@ fn resolve(
     Ok(indexes)
 }
 
-fn resolve_field(field: &Ident, columns: &[Column], skipped: &[Ident]) -> Result<String> {
+fn resolve_field(field: &Ident, columns: &[Column], skipped: &[Skipped]) -> Result<String> {
     let name = plain(field);
     let Some(column) = columns.iter().find(|column| plain(&column.ident) == name) else {
-        if skipped.iter().any(|other| plain(other) == name) {
+        if skipped.iter().any(|other| plain(&other.ident) == name) {
             let message = format!("the field `{name}` is skipped, so it cannot be in an index");
             return Err(refuse(field, message));
         }

@@ -1,11 +1,11 @@
 //! The code that `#[derive(Entity)]` writes.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use crate::attribute::{place, plain};
-use crate::column::{Assigned, Column, Literal, option};
+use crate::column::{Assigned, Column, Literal, Skipped, option};
 use crate::entity::{Entity, Index};
 
 /// Returns the implementations for an entity.
@@ -79,16 +79,16 @@ fn spec(column: &Column) -> TokenStream {
         },
     };
     if let Some(at) = column.key {
-        spec = quote_spanned!(place(at)=> #spec.key());
+        spec = call(at, "key", None, spec);
     }
     if let Some(at) = column.version {
-        spec = quote_spanned!(place(at)=> #spec.version());
+        spec = call(at, "version", None, spec);
     }
     match &column.assigned {
         Assigned::Caller => spec,
-        Assigned::Identity(at) => quote_spanned!(place(*at)=> #spec.identity()),
-        Assigned::Now(at) => quote_spanned!(place(*at)=> #spec.now()),
-        Assigned::UuidV7(at) => quote_spanned!(place(*at)=> #spec.uuid_v7()),
+        Assigned::Identity(at) => call(*at, "identity", None, spec),
+        Assigned::Now(at) => call(*at, "now", None, spec),
+        Assigned::UuidV7(at) => call(*at, "uuid_v7", None, spec),
         Assigned::Default(literal, at) => {
             let (variant, value) = match literal {
                 Literal::Bool(value) => ("Bool", quote!(#value)),
@@ -97,22 +97,40 @@ fn spec(column: &Column) -> TokenStream {
                 Literal::Text(value) => ("Text", quote!(#value)),
             };
             let variant = format_ident!("{variant}");
-            quote_spanned!(place(*at)=> #spec.default::<#stored>(__sora::Cell::#variant(#value)))
+            {
+                let literal = quote!(__sora::Cell::#variant(#value));
+                call(*at, "default", Some(&stored), quote!(#spec, #literal))
+            }
         }
     }
 }
 
+/// A call, not a method's: its place is the attribute alone, not all between it and the type.
+fn call(
+    at: Span,
+    function: &str,
+    generics: Option<&TokenStream>,
+    arguments: TokenStream,
+) -> TokenStream {
+    let at = place(at);
+    let function = Ident::new(function, at);
+    let generics = generics.map(|generics| quote_spanned!(at=> ::<#generics>));
+    let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
+    arguments.set_span(at);
+    quote_spanned!(at=> __sora::derive::ColumnSpec::#function #generics #arguments)
+}
+
 fn index(index: &Index) -> TokenStream {
     let Index { name, columns, unique } = index;
-    let name = match name {
-        Some(name) => quote!(::core::option::Option::Some(#name)),
-        None => quote!(::core::option::Option::None),
-    };
+    let name = name.as_ref().map_or_else(
+        || quote!(::core::option::Option::None),
+        |name| quote!(::core::option::Option::Some(#name)),
+    );
     quote!((#name, &[#(#columns),*], #unique))
 }
 
 fn implementation(entity: &Entity) -> TokenStream {
-    let Entity { ident, skipped, .. } = entity;
+    let ident = &entity.ident;
     let key: Vec<_> = entity.key().collect();
     let types = key.iter().map(|column| &column.ty);
     let values = key.iter().map(|column| {
@@ -132,6 +150,10 @@ fn implementation(entity: &Entity) -> TokenStream {
                 quote_spanned!(place(ty.span())=> __sora::derive::read(row, #at, Self::#constant)?);
             quote!(#ident: #read)
         });
+    let defaults = entity.skipped.iter().map(|Skipped { ident, ty }| {
+        let default = quote_spanned!(place(ty.span())=> ::core::default::Default::default());
+        quote!(#ident: #default)
+    });
     quote! {
         #[automatically_derived]
         impl __sora::Entity for #ident {
@@ -153,7 +175,7 @@ fn implementation(entity: &Entity) -> TokenStream {
             fn decode(row: &dyn __sora::Row) -> __sora::Result<Self> {
                 ::core::result::Result::Ok(Self {
                     #(#reads,)*
-                    #(#skipped: ::core::default::Default::default(),)*
+                    #(#defaults,)*
                 })
             }
         }

@@ -84,7 +84,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | `uuid_v7` | Sora replaces the nil UUID of a new row by a `UUIDv7`. The entity stays insertable: `id: Uuid::nil()`. |
 /// | `index`, `unique` | An index, or a unique index, on this field alone. |
 /// | `json` | The value is stored as JSON; it is of any type that serde serializes and deserializes. The `None` of an `Option` is null, not the JSON `null`. |
-/// | `version` | Counts the writes of the row, from 1, for optimistic concurrency; an i64. With `default = 1` beside it, `#[derive(Insert)]` can leave it out. |
+/// | `version` | Counts the writes of the row, from 1, for optimistic concurrency; an i64. Sora counts: what a new row has there is replaced. |
 /// | `decimal(precision, scale)` | How many digits a decimal has, and how many of them behind the point; every decimal field needs it. |
 /// | `skip` | Not a column. What is read has `Default::default()` there. |
 #[proc_macro_derive(Entity, attributes(sora))]
@@ -126,7 +126,7 @@ pub fn entity(input: TokenStream) -> TokenStream {
 /// a JSON field, the type inside.
 ///
 /// A column that is left out must be optional or assigned by the store or by Sora (`identity`,
-/// `default`, `uuid_v7`); otherwise the struct does not compile.
+/// `default`, `uuid_v7`, `version`); otherwise the struct does not compile.
 ///
 /// The struct needs `#[sora(entity = Post)]`, and takes `#[sora(crate = "path")]` as the entity does.
 #[proc_macro_derive(Insert, attributes(sora))]
@@ -212,5 +212,5 @@ pub fn column_type(input: TokenStream) -> TokenStream {
 }
 
 fn tokens(expanded: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
-    expanded.unwrap_or_else(|error| error.into_compile_error()).into()
+    expanded.unwrap_or_else(syn::Error::into_compile_error).into()
 }

@@ -79,12 +79,20 @@ impl Selected {
         })?;
         let constant = match other {
             None => Ident::new(&constant(&plain(&ident)), ident.span()),
-            // What is no name of a field becomes no name of a constant.
-            Some(name) => match syn::parse_str::<Ident>(&constant(&name.value())) {
-                Ok(constant) => Ident::new(&constant.to_string(), name.span()),
-                Err(_) => return Err(refuse(&name, "name a field of the entity")),
+            Some(name) => match field_name(&name.value()) {
+                Some(field) => Ident::new(&constant(&field), name.span()),
+                None => return Err(refuse(&name, "name a field of the entity")),
             },
         };
         Ok(Self { ident, ty: field.ty.clone(), constant })
     }
+}
+
+/// Returns the text as the name of a field, without the `r#` of a raw one.
+fn field_name(text: &str) -> Option<String> {
+    let text = text.strip_prefix("r#").unwrap_or(text);
+    let is_name = text.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+    // Only then: what the lexer cannot read at all it reports itself, elsewhere.
+    let parsed = is_name.then(|| syn::parse_str::<Ident>(&constant(text)))?;
+    parsed.is_ok().then(|| text.to_string())
 }
