@@ -1,5 +1,8 @@
 //! The values of `?` and `:name`.
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::diagnostic::Fault;
 use super::token::{Kind, Token};
 use crate::{Error, ErrorKind, Result, Value, unknown_name};
@@ -20,7 +23,11 @@ enum Values {
     #[default]
     None,
     Positional(Vec<Value>),
-    Named(Vec<(Box<str>, Value)>),
+    Named {
+        values: BTreeMap<Box<str>, Value>,
+        /// A name that was given two values.
+        repeated: Option<Box<str>>,
+    },
 }
 
 impl Parameters {
@@ -36,14 +43,21 @@ impl Parameters {
 
     /// Values by their names, without the colon. One can be used any number of times.
     pub fn named<N: Into<Box<str>>>(values: impl IntoIterator<Item = (N, Value)>) -> Self {
-        let values = values.into_iter().map(|(name, value)| (name.into(), value));
-        Self(Values::Named(values.collect()))
+        let mut by_name = BTreeMap::new();
+        let mut repeated = None;
+        for (name, value) in values {
+            match by_name.entry(name.into()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(value);
+                }
+                Entry::Occupied(entry) => repeated = Some(entry.key().clone()),
+            }
+        }
+        Self(Values::Named { values: by_name, repeated })
     }
 
     /// Refuses a text that mixes the forms, and values that it does not use or that come twice.
     pub(super) fn check(&self, text: &str, tokens: &[Token<'_>]) -> Result<()> {
-        let is_named = |token: &&Token<'_>| matches!(token.kind, Kind::Named(_));
-        let is_positional = |token: &&Token<'_>| matches!(token.kind, Kind::Positional(_));
         let first = |of: fn(&Kind<'_>) -> bool| tokens.iter().position(|token| of(&token.kind));
         let positional = first(|kind| matches!(kind, Kind::Positional(_)));
         let named = first(|kind| matches!(kind, Kind::Named(_)));
@@ -54,28 +68,31 @@ impl Parameters {
         match &self.0 {
             Values::None => Ok(()),
             Values::Positional(values) => {
-                let places = tokens.iter().filter(is_positional).count();
-                if values.len() > places {
-                    let given = values.len();
+                let is_place = |token: &&Token<'_>| matches!(token.kind, Kind::Positional(_));
+                let (given, places) = (values.len(), tokens.iter().filter(is_place).count());
+                if given > places {
                     return Err(invalid(format!(
                         "{given} values were given, and the filter has {places} ?; give one for each"
                     )));
                 }
                 Ok(())
             }
-            Values::Named(values) => {
-                for (index, (name, _)) in values.iter().enumerate() {
-                    if values[..index].iter().any(|(other, _)| other == name) {
-                        return Err(invalid(format!("the parameter :{name} was given two values")));
-                    }
-                    let mut uses = tokens.iter().filter(is_named);
-                    if !uses.any(|token| token.kind == Kind::Named(name)) {
-                        return Err(invalid(format!(
-                            "the filter does not use the value given for :{name}; leave it out"
-                        )));
+            Values::Named { repeated: Some(name), .. } => {
+                Err(invalid(format!("the parameter :{name} was given two values; give it one")))
+            }
+            Values::Named { values, repeated: None } => {
+                let mut used = BTreeSet::new();
+                for token in tokens {
+                    if let Kind::Named(name) = token.kind {
+                        used.insert(name);
                     }
                 }
-                Ok(())
+                match values.keys().find(|name| !used.contains(&***name)) {
+                    Some(name) => Err(invalid(format!(
+                        "the filter does not use the value given for :{name}; leave it out"
+                    ))),
+                    None => Ok(()),
+                }
             }
         }
     }
@@ -86,7 +103,7 @@ impl Parameters {
             Values::None => 0,
             Values::Positional(values) if position < values.len() => return Ok(&values[position]),
             Values::Positional(values) => values.len(),
-            Values::Named(_) => {
+            Values::Named { .. } => {
                 return Err(invalid("the values were given by name; write :name".into()));
             }
         };
@@ -100,12 +117,9 @@ impl Parameters {
             Values::Positional(_) => {
                 Err(invalid("the values were given by position; write ?".into()))
             }
-            Values::Named(values) => {
-                let found = values.iter().find(|(other, _)| &**other == name);
-                found.map(|(_, value)| value).ok_or_else(|| {
-                    unknown_name("value for", name, values.iter().map(|(name, _)| &**name))
-                })
-            }
+            Values::Named { values, .. } => values
+                .get(name)
+                .ok_or_else(|| unknown_name("value for", name, values.keys().map(|name| &**name))),
         }
     }
 }

@@ -50,7 +50,11 @@ fn parameters_that_do_not_fit() {
     check("id = :low OR id = :lo", [("lo", five())], {
         "there is no value for \"low\"; did you mean \"lo\"?\n  | id = :low OR id = :lo\n  |      ^^^^"
     });
-    check("id = :x", [("x", five()), ("x", five())], "the parameter :x was given two values");
+    check(
+        "id = :x",
+        [("x", five()), ("x", five())],
+        "the parameter :x was given two values; give it one",
+    );
     check("id = :x", [five()], "1 values were given, and the filter has 0 ?; give one for each");
     check("id = ?", [("x", five())], {
         "the filter does not use the value given for :x; leave it out"
