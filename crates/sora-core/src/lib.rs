@@ -19,6 +19,7 @@ mod intake;
 pub mod json;
 mod live;
 pub mod memory;
+mod name;
 mod number;
 mod observe;
 pub mod order;
@@ -47,14 +48,13 @@ pub use error::{Error, ErrorKind, Result, Retry};
 pub use filter::{Assign, Assignment, Field, Filter, Operand, Sort, SortBy};
 pub use intake::{Intake, Stamp, check_cell, new_uuid};
 pub use live::{Binding, LiveColumn, LiveIndex, LiveTable};
+pub use name::{check_name, find_name, unknown_name};
 pub use observe::{End, Event, Observer, Operation};
 pub use pattern::{Part, Pattern};
 pub use predicate::{FilterLimits, KEYWORDS, Name, Predicate};
 pub use query::{Fallback, Query};
 pub use row::{CellSink, Row, RowSink};
-pub use schema::{
-    Assigned, Column, Index, Schema, SchemaBuilder, check_name, find_name, unknown_name,
-};
+pub use schema::{Assigned, Column, Index, Schema, SchemaBuilder};
 pub use temporal::{Date, FixedText, Timestamp};
 pub use truth::{Comparison, Truth};
 pub use types::Type;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::name::{check_name, find_name, unknown_name};
 use crate::{Decimal, Error, ErrorKind, Result, Type, Value};
 
 /// A table: its name, columns, key and indexes.
@@ -340,54 +341,6 @@ impl Schema {
     }
 }
 
-/// Finds a name exactly, else by the only match that ignores ASCII case.
-pub fn find_name<'a>(names: impl Iterator<Item = &'a str> + Clone, name: &str) -> Option<usize> {
-    if let Some(at) = names.clone().position(|other| other == name) {
-        return Some(at);
-    }
-    let mut folded =
-        names.enumerate().filter(|(_, other)| other.eq_ignore_ascii_case(name)).map(|(at, _)| at);
-    folded.next().filter(|_| folded.next().is_none())
-}
-
-/// Returns the error of a name that was not found; it names the nearest one.
-pub fn unknown_name<'a>(
-    what: &str,
-    name: &str,
-    names: impl Iterator<Item = &'a str> + Clone,
-) -> Error {
-    let nearest = names
-        .clone()
-        .map(|other| (edit_distance(&name.to_lowercase(), &other.to_lowercase()), other))
-        .min()
-        .filter(|(distance, other)| *distance <= other.len().max(3) / 2);
-    let hint = match nearest {
-        Some((_, nearest)) => format!("did you mean {nearest:?}?"),
-        None => {
-            let mut list: Vec<_> = names.clone().take(12).map(|name| format!("{name:?}")).collect();
-            if names.count() > list.len() {
-                list.push("…".into());
-            }
-            match list.is_empty() {
-                true => "there is none".into(),
-                false => format!("there are {}", list.join(", ")),
-            }
-        }
-    };
-    invalid(format!("there is no {what} {name:?}; {hint}"))
-}
-
-/// Refuses a name that some store cannot hold.
-pub fn check_name(what: &str, name: &str) -> Result<()> {
-    if name.is_empty() || name.len() > Schema::NAME_BYTES_MAX || name.contains('\0') {
-        return Err(invalid(format!(
-            "{name:?} cannot name a {what}: a name has 1 to {} bytes and no U+0000",
-            Schema::NAME_BYTES_MAX
-        )));
-    }
-    Ok(())
-}
-
 fn check_column(column: &Column) -> Result<()> {
     check_name("column", &column.name)?;
     let wrong = |message: &str| Err(invalid(message.into()).with("column", &column.name));
@@ -456,22 +409,6 @@ pub(crate) const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
 pub(crate) fn fnv1a(start: u64, bytes: &[u8]) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     bytes.iter().fold(start, step)
-}
-
-/// Levenshtein's distance, by one row of the table.
-fn edit_distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, from) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (at, to) in right.iter().enumerate() {
-            let replace = diagonal + usize::from(from != *to);
-            diagonal = row[at + 1];
-            row[at + 1] = replace.min(row[at] + 1).min(row[at + 1] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]
