@@ -26,6 +26,7 @@ use crate::{Cell, CellSink, Date, Decimal, Error, ErrorKind, Result, Timestamp, 
     message = "`{Self}` cannot be held by one column",
     label = "not a column type",
     note = "i64 and narrower integers, f32, f64, bool, String, Vec<u8>, sora's Date, Timestamp and Decimal, and Option of them can",
+    note = "types of chrono, jiff, rust_decimal, time and uuid need the feature of that name",
     note = "u64 does not fit an i64: use i64 or u32; `#[sora(json)]` stores any Serialize type; `#[derive(ColumnType)]` maps newtypes and enums"
 )]
 pub trait ColumnType: Sized {

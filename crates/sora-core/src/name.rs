@@ -18,8 +18,12 @@ pub fn unknown_name<'a>(
     name: &str,
     names: impl Iterator<Item = &'a str> + Clone,
 ) -> Error {
+    // What is longer than any name is like none of them, and is not repeated in full.
+    let is_name = name.len() <= 2 * Schema::NAME_BYTES_MAX;
+    let shown = &name[..name.floor_char_boundary(2 * Schema::NAME_BYTES_MAX)];
     let nearest = names
         .clone()
+        .filter(|_| is_name)
         .map(|other| (edit_distance(&name.to_lowercase(), &other.to_lowercase()), other))
         .min()
         .filter(|(distance, other)| *distance <= other.len().max(3) / 2);
@@ -36,7 +40,7 @@ pub fn unknown_name<'a>(
             }
         }
     };
-    Error::new(ErrorKind::InvalidInput, format!("there is no {what} {name:?}; {hint}"))
+    Error::new(ErrorKind::InvalidInput, format!("there is no {what} {shown:?}; {hint}"))
 }
 
 /// Refuses a name that some store cannot hold.
