@@ -20,6 +20,10 @@ fn limits_are_kept() {
     check("NOT NOT NOT NOT active", "NOT NOT NOT NOT NOT active");
     check("NOT(NOT(NOT active))", "NOT(NOT(NOT(active)))");
     check("id = (((((1)))))", "id = ((((((1))))))");
+    // What is closed no longer counts.
+    check("NOT NOT active AND NOT NOT active AND NOT NOT active", "((((((id))))))= 1");
+    check("(((active))) AND (((active)))", "id = 1 AND id = ((((((1))))))");
+    check("id = (((1))) AND id = (((1)))", "NOT (NOT (NOT active OR (NOT active)))");
     check("NOT NOT NOT id BETWEEN 1 AND 2", "NOT NOT NOT id NOT BETWEEN 1 AND 2");
     check("active AND (active OR (active AND active))", {
         "active OR active AND (active OR active AND (active OR active))"
