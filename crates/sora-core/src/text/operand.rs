@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::expression::{Literal, Name, Written};
 use super::input::{Failure, Input, Parsed, deeper, eat, expected, fault, next, peek};
 use super::token::Kind;
+use crate::Schema;
 use crate::number::Number;
 
 /// One side of a comparison.
@@ -66,6 +67,7 @@ pub(super) fn column<'t>(input: &mut Input<'_, 't>) -> Parsed<Name<'t>> {
         Kind::Quoted(quoted) => unquote(quoted, '"'),
         _ => return Err(Failure::Backtrack),
     };
+    check_length(&name, &span)?;
     let is = |words: &[&str]| words.iter().any(|word| name.eq_ignore_ascii_case(word));
     let message = match peek(input) {
         _ if matches!(kind, Kind::Quoted(_)) => return Ok(Name { name, span }),
@@ -104,11 +106,23 @@ pub(super) fn literal<'t>(input: &mut Input<'_, 't>) -> Parsed<Option<Literal<'t
             fault(span.clone(), message)
         })?),
         Kind::Positional(position) => Written::Positional(position),
-        Kind::Named(name) => Written::Named(name),
+        Kind::Named(name) => {
+            check_length(name, &span)?;
+            Written::Named(name)
+        }
         _ => return Ok(None),
     };
     next(input);
     Ok(Some(Literal { value, span }))
+}
+
+/// Refuses a name that no table can have, before the nearest one to it is looked for.
+fn check_length(name: &str, span: &Range<usize>) -> Parsed<()> {
+    if name.len() > Schema::NAME_BYTES_MAX {
+        let message = format!("a name has at most {} bytes", Schema::NAME_BYTES_MAX);
+        return Err(fault(span.clone(), message));
+    }
+    Ok(())
 }
 
 fn unquote(text: &str, quote: char) -> Cow<'_, str> {

@@ -37,6 +37,20 @@ fn limits_are_kept() {
 }
 
 #[test]
+fn names_are_as_long_as_those_of_tables() {
+    for (fits, exceeds) in [("é".repeat(31), "é".repeat(32)), ("a".repeat(63), "a".repeat(64))] {
+        let message = |text: String| shown(&text, Parameters::none());
+        assert!(message(format!("{fits} = 1")).starts_with("there is no column"));
+        assert!(message(format!("id = :{fits}")).starts_with("no value was given"));
+        for text in
+            [format!("{exceeds} = 1"), format!("\"{exceeds}\" = 1"), format!("id = :{exceeds}")]
+        {
+            assert!(message(text).starts_with("a name has at most 63 bytes"));
+        }
+    }
+}
+
+#[test]
 fn the_longest_texts_end() {
     let limits = FilterLimits::default();
     for unit in ["(", "NOT ", "(NOT ", "id IN (", "NOT("] {
