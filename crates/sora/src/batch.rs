@@ -30,9 +30,7 @@ impl<'a, E: Entity> EntityBatch<'a, E> {
 
     /// Adds a row, or replaces the one with its key.
     pub fn upsert(mut self, row: impl Insert<E>) -> Self {
-        let key = self.repository.key_columns();
-        let change = key.and_then(|key| self.repository.insertion([row], OnConflict::Update(key)));
-        self.batch.push(change);
+        self.batch.push(self.repository.insertion([row], self.repository.by_key()));
         self
     }
 

@@ -1,4 +1,70 @@
 //! Sora: a data layer for Rust services that is fast by default and shows why.
+//!
+//! An entity is a struct. A store is opened by its address. A repository joins them:
+//!
+//! ```
+//! # #[cfg(feature = "derive")]
+//! # mod example {
+//! use sora::{Entity, Sora};
+//!
+//! #[derive(Debug, Entity)]
+//! #[sora(table = "cities", index(population))]
+//! struct City {
+//!     #[sora(key)]
+//!     name: String,
+//!     population: Option<i64>,
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # pub async fn main() -> sora::Result<()> {
+//! let store = Sora::open("memory:").await?; // or sqlite:cities.db
+//! store.ensure_schema::<City>().await?;
+//! let cities = store.repository::<City>().await?;
+//!
+//! cities.insert(&City { name: "Oslo".into(), population: Some(717_710) }).await?;
+//! cities.insert(&City { name: "Bergen".into(), population: None }).await?;
+//!
+//! assert!(cities.get("Oslo").await?.is_some());
+//! let rows = cities
+//!     .query(City::POPULATION.gt(500_000) | City::NAME.starts_with("B"))
+//!     .sort(City::POPULATION.desc())
+//!     .limit(10)
+//!     .fetch()
+//!     .await?;
+//! assert_eq!(rows.len(), 2);
+//! # Ok(())
+//! # }
+//! # }
+//! # #[cfg(feature = "derive")]
+//! # example::main().unwrap();
+//! ```
+//!
+//! # What happened
+//!
+//! Every result says who did what: [`Rows::outcome`] names the conditions that the store decided and
+//! those that were checked in memory, the rows that the store handed out and those that the caller
+//! got. [`Select::explain`] says it before running. What a store cannot do is done in memory only
+//! within a bound, 10,000 rows unless [`Select::fallback`] says otherwise; beyond it the query fails
+//! with an error that names the condition and the remedy.
+//!
+//! # Writes
+//!
+//! [`Repository::insert`] returns the row as it is stored, with the keys and defaults that the store
+//! gave it. Writes of many rows report one [`Outcome`](write::Outcome) for each.
+//! [`Repository::batch`] does several writes together or not at all. An acknowledged write is durable
+//! as the store is configured; SQLite runs with `synchronous=FULL` by default.
+//!
+//! # Features
+//!
+//! | feature | adds | default |
+//! |---|---|---|
+//! | `derive` | `#[derive(Entity)]` and its companions | yes |
+//! | `sqlite` | the embedded store, compiled in | yes |
+//! | `uuid` | `uuid::Uuid` columns and UUIDv7 keys | yes |
+//! | `chrono`, `jiff`, `time` | the timestamps and dates of these crates | no |
+//! | `rust_decimal` | its decimals | no |
+//!
+//! [`Timestamp`], [`Date`] and [`Decimal`] are column types without any feature.
 
 mod batch;
 mod client;

@@ -33,6 +33,7 @@ pub enum Expect {
     Version(i64),
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "keys are given by value or reference")]
 impl<E: Entity> Repository<E> {
     pub(crate) fn new(table: Table) -> Self {
         Self { table, marker: PhantomData }
@@ -136,8 +137,7 @@ impl<E: Entity> Repository<E> {
         &self,
         row: I,
     ) -> impl Future<Output = Result<Effect>> + Send + use<'_, E, I> {
-        let change =
-            self.key_columns().and_then(|key| self.insertion([row], OnConflict::Update(key)));
+        let change = self.insertion([row], self.by_key());
         self.write_effect(change, Location::caller())
     }
 
@@ -162,8 +162,7 @@ impl<E: Entity> Repository<E> {
         &self,
         rows: R,
     ) -> impl Future<Output = Result<WriteReport>> + Send + use<'_, E, I, R> {
-        let change =
-            self.key_columns().and_then(|key| self.insertion(rows, OnConflict::Update(key)));
+        let change = self.insertion(rows, self.by_key());
         self.write(change, Location::caller())
     }
 
@@ -329,8 +328,8 @@ impl<E: Entity> Repository<E> {
         Ok(Change::Delete { target: Target::keys(Arc::new(self.keys(keys)?)), version })
     }
 
-    pub(crate) fn key_columns(&self) -> Result<Arc<[u16]>> {
-        Ok(self.table.schema().key().into())
+    pub(crate) fn by_key(&self) -> OnConflict {
+        OnConflict::Update(self.table.schema().key().into())
     }
 
     fn version(&self, expect: Expect) -> Result<Option<i64>> {

@@ -127,7 +127,7 @@ impl RowStream {
         if matches!(self.state, State::Start) {
             self.state = match self.start() {
                 Ok(state) => state,
-                Err(error) => return Poll::Ready(self.fail(error)),
+                Err(error) => return Poll::Ready(Some(Err(self.fail(error)))),
             };
         }
         let next = match &mut self.state {
@@ -146,7 +146,7 @@ impl RowStream {
         };
         Poll::Ready(match next {
             Ok((rows, last)) => self.take(rows, last),
-            Err(error) => self.fail(error),
+            Err(error) => Some(Err(self.fail(error))),
         })
     }
 
@@ -175,16 +175,16 @@ impl RowStream {
             plan.read.after = Some(last.into());
             match spawn_page(&self.table, plan, self.options.page_rows) {
                 Ok(task) => self.state = State::Page(task),
-                Err(error) => return self.fail(error),
+                Err(error) => return Some(Err(self.fail(error))),
             }
         }
         Some(Ok(rows))
     }
 
-    fn fail(&mut self, error: Error) -> Option<Result<RowBuffer>> {
+    fn fail(&mut self, error: Error) -> Error {
         self.event.end = End::Failed(error.kind());
         self.state = State::End;
-        Some(Err(error))
+        error
     }
 
     fn start(&mut self) -> Result<State> {
@@ -222,17 +222,17 @@ fn spawn_cursor(
     plan: Plan,
     page_rows: u64,
 ) -> Result<mpsc::Receiver<Result<RowBuffer>>> {
-    let (pages, receiver) = mpsc::channel(1);
+    let (sender, receiver) = mpsc::channel(1);
     let (table, runtime) = (table.clone(), runtime()?);
     let handle = runtime.clone();
     runtime.spawn_blocking(move || {
         // The buffer and one page in the channel: at most one page ahead.
-        let mut sink = Pages { rows: RowBuffer::new(plan.width), page_rows, pages };
+        let mut sink = Pages { rows: RowBuffer::new(plan.width), page_rows, sender };
         let read = handle.block_on(table.run(&plan, None, &mut Reader::Store, &mut sink));
         match read {
             // A consumer that is gone is told nothing.
             Ok(_) => drop(sink.flush()),
-            Err(error) => drop(sink.pages.blocking_send(Err(error))),
+            Err(error) => drop(sink.sender.blocking_send(Err(error))),
         }
     });
     Ok(receiver)
@@ -242,14 +242,14 @@ fn spawn_cursor(
 struct Pages {
     rows: RowBuffer,
     page_rows: u64,
-    pages: mpsc::Sender<Result<RowBuffer>>,
+    sender: mpsc::Sender<Result<RowBuffer>>,
 }
 
 impl Pages {
     fn flush(&mut self) -> ControlFlow<()> {
         let empty = RowBuffer::new(self.rows.width());
         let rows = std::mem::replace(&mut self.rows, empty);
-        match rows.is_empty() || self.pages.blocking_send(Ok(rows)).is_ok() {
+        match rows.is_empty() || self.sender.blocking_send(Ok(rows)).is_ok() {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }

@@ -146,7 +146,7 @@ impl Table {
                     _ => Ok(()),
                 }
             }
-            _ if self.writes_by_key(change) && schema.key().is_empty() => Err(no_key(schema)),
+            _ if writes_by_key(change) && schema.key().is_empty() => Err(no_key(schema)),
             _ => Ok(()),
         }
     }
@@ -206,15 +206,6 @@ impl Table {
         }
         let message = "rows can be replaced by the key or by a unique index";
         Err(Error::new(ErrorKind::InvalidInput, message))
-    }
-
-    fn writes_by_key(&self, change: &Change) -> bool {
-        match change {
-            Change::Insert { .. } => false,
-            Change::Update { .. } => true,
-            Change::Patch { target, .. } | Change::Delete { target, .. } => target.keys.is_some(),
-            _ => true,
-        }
     }
 
     /// Cuts a change into writes of as many rows as the store takes at once.
@@ -423,6 +414,14 @@ impl Table {
     fn cannot(&self, what: &str) -> Error {
         let message = format!("{} cannot {what}", self.store().provider.name());
         Error::new(ErrorKind::Unsupported, message).with("table", self.name())
+    }
+}
+
+fn writes_by_key(change: &Change) -> bool {
+    match change {
+        Change::Insert { .. } => false,
+        Change::Patch { target, .. } | Change::Delete { target, .. } => target.keys.is_some(),
+        _ => true,
     }
 }
 

@@ -5,12 +5,15 @@ use sora::{End, ErrorKind, Event, Observer, Operation, Sora};
 use crate::stores::{City, cities, city};
 
 #[derive(Default)]
-struct Seen(Mutex<Vec<(Operation, u64, u64, End, u32)>>);
+struct Seen(Mutex<Vec<Short>>);
+
+/// Operation, rows received, rows returned, end, line of the call.
+type Short = (Operation, u64, u64, End, u32);
 
 impl Observer for Seen {
     fn observe(&self, event: &Event<'_>) {
         assert_eq!(event.provider, "memory");
-        assert!(event.location.file().ends_with(".rs"));
+        assert!(event.location.file().contains("tests"));
         let Event { operation, received, returned, end, location, .. } = event;
         self.0.lock().expect("no panic").push((
             *operation,
