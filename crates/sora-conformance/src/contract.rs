@@ -1,0 +1,141 @@
+//! The contract of a provider, line by line.
+
+use sora_core::Type;
+use sora_core::provider::BoxFuture;
+
+use crate::data::DECIMAL;
+use crate::lines::{change, filter, insert, key, outcome, page, scan, schema, session, sort};
+use crate::report::Verdict;
+use crate::store::Store;
+
+/// A line of the contract: what every provider does.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// What it says.
+    pub(crate) name: &'static str,
+    /// The lines without which its check says nothing.
+    pub(crate) needs: &'static [&'static str],
+    pub(crate) check: for<'s> fn(&'s Store) -> BoxFuture<'s, Verdict>,
+}
+
+macro_rules! lines {
+    ($($name:literal $([$($need:expr),*])? => $check:expr;)*) => {
+        &[$(Line {
+            name: $name,
+            needs: &[$($($need),*)?],
+            check: |store| Box::pin($check(store)),
+        }),*]
+    };
+}
+
+const READ_ONLY: &str = "a store takes writes, or says that it is read-only";
+const SCAN: &str = "a scan gives each row exactly once";
+const LOGIC: &str = "exact combinations follow three-valued logic";
+const SORT: &str = "an exact sort is by value";
+const NULLS: &str = "an exact sort has nulls first ascending and last descending";
+const LIMIT: &str = "a limit is met exactly";
+const KEYSET: &str = "a keyset read starts right behind its position";
+const RESIDUAL: &str = "residual conditions reject rows, and these are counted";
+const EACH: &str = "a write reports one outcome for each row";
+const ORDER: &str = "outcomes stand in the order of their rows";
+const MISSING: &str = "a missing row is reported as missing";
+const SESSIONS: &str = "sessions can be opened, or are refused";
+const CONFLICT: &str = "a conflict fails its row and names its constraint";
+const ALONE: &str = "a row that fails leaves the others of its write alone";
+const OWN: &str = "a session sees its own writes";
+const DESCRIBED: &str = "a table is described as it was made";
+
+/// If one of these fails, no other can be judged.
+pub(crate) const FOUNDATION: &[&str] = &[READ_ONLY, SCAN];
+
+/// The lines, what they rest on before them.
+pub(crate) const LINES: &[Line] = lines! {
+    "a store takes writes, or says that it is read-only" => outcome::read_only;
+    "a scan gives each row exactly once" => scan::once;
+
+    "rows hold the columns that were asked for, in that order" => scan::projection;
+    "values come back as they were stored" => scan::values;
+    "null, empty text and empty bytes stay apart" => scan::nothing_stays_apart;
+    "a read reports the rows that it handed out" => scan::received;
+    "a sink that breaks ends the read" => scan::breaks;
+    "a sink that fails ends the read with its error" => scan::sink_fails;
+    "a count is the number of rows, or is refused" => scan::count;
+    "a read goes on behind rows that residual conditions reject" => scan::goes_on;
+    "residual conditions reject rows, and these are counted"
+        ["a read goes on behind rows that residual conditions reject"] => scan::residual;
+    "a read ends when more rows are rejected than allowed" [RESIDUAL] => scan::exceeds;
+
+    "exact combinations follow three-valued logic" => filter::combinations;
+    "exact filters on bool keep what memory keeps" [LOGIC] => |store| filter::exact(store, Type::Bool);
+    "exact filters on i64 keep what memory keeps" [LOGIC] => |store| filter::exact(store, Type::I64);
+    "exact filters on f64 keep what memory keeps" [LOGIC] => |store| filter::exact(store, Type::F64);
+    "exact filters on decimal keep what memory keeps" [LOGIC] => |store| filter::exact(store, DECIMAL);
+    "exact filters on text keep what memory keeps" [LOGIC] => |store| filter::exact(store, Type::Text);
+    "exact filters on bytes keep what memory keeps" [LOGIC] => |store| filter::exact(store, Type::Bytes);
+    "exact filters on timestamp keep what memory keeps" [LOGIC] => |store| filter::exact(store, Type::Timestamp);
+    "exact filters on date keep what memory keeps" [LOGIC] => |store| filter::exact(store, Type::Date);
+    "exact filters on uuid keep what memory keeps" [LOGIC] => |store| filter::exact(store, Type::Uuid);
+    "exact filters on json keep what memory keeps" [LOGIC] => |store| filter::exact(store, Type::Json);
+    "exact patterns keep what memory keeps" [LOGIC] => filter::patterns;
+    "inexact filters leave out no row that belongs" [LOGIC] => filter::inexact;
+
+    "a read by keys gives each listed row once and no other" => key::once;
+    "keys of every type and of several columns are found"
+        ["a read by keys gives each listed row once and no other"] => key::of_every_type;
+    "a read by keys applies its filter too"
+        ["a read by keys gives each listed row once and no other"] => key::filtered;
+    "a read takes as many keys as declared"
+        ["a read by keys gives each listed row once and no other"] => key::as_many_as_declared;
+
+    "an exact sort is by value" => sort::by_value;
+    "an exact sort has nulls first ascending and last descending" [SORT] => sort::nulls;
+    "an exact sort of several columns goes by one after another" [SORT, NULLS] => sort::columns;
+    "a limit is met exactly" [SORT, NULLS] => page::limit;
+    "offset pages make up the whole order" [SORT, NULLS, LIMIT] => page::offset;
+    "a keyset read starts right behind its position" [SORT, NULLS, LIMIT] => page::keyset;
+    "keyset pages miss and repeat no row while others come and go" [KEYSET] => page::others_come_and_go;
+
+    "a write reports one outcome for each row" => outcome::one_for_each;
+    "outcomes stand in the order of their rows" [EACH] => outcome::in_order;
+    "a missing row is reported as missing" [EACH] => outcome::missing;
+    "a write counts the rows that it wrote" => outcome::affected;
+    "a conflict fails its row and names its constraint" [EACH] => insert::conflict;
+    "an ignored conflict leaves the stored row as it is" [EACH] => insert::ignored;
+    "an upsert replaces the row with the same key" [EACH] => insert::upsert_by_key;
+    "an upsert goes by a unique index and keeps the key" [EACH] => insert::upsert_by_unique;
+    "an upsert that meets another unique fails" [CONFLICT] => insert::upsert_meets_another;
+    "nulls never conflict in a unique index" [EACH] => insert::nulls_never_conflict;
+    "a row that comes twice in an upsert ends as the last" [EACH] => insert::twice;
+    "the store assigns what an insert leaves out" => insert::assigned;
+    "an identity number is never given twice" ["the store assigns what an insert leaves out"] => insert::identity;
+    "a row without a required value fails and names the column" => insert::required;
+    "an update replaces the given columns and no others" [EACH] => change::update;
+    "a stale version changes nothing" [MISSING] => change::version_checked;
+    "every change counts the version" [EACH] => change::version_counted;
+    "a patch sets and adds" [EACH] => change::patched;
+    "a sum that does not fit fails and changes nothing" ["a patch sets and adds"] => change::sums;
+    "a patch by filter is one item for all its rows" [MISSING] => change::patched_by_filter;
+    "a delete removes the listed rows and no others" [MISSING] => change::deleted;
+    "a delete by filter removes the rows that meet it" [MISSING] => change::deleted_by_filter;
+    "a change by keys applies its filter too" [MISSING] => change::keys_and_filter;
+    "a row that fails leaves the others of its write alone" [ORDER] => outcome::stand_alone;
+    "an atomic write is whole or nothing, or is refused" [ORDER, ALONE] => outcome::atomic;
+    "returned rows are as stored and in input order, or are refused" [ORDER, ALONE] => outcome::returning;
+    "a write takes as many rows as declared" [EACH] => outcome::as_many_as_declared;
+
+    "sessions can be opened, or are refused" => session::declared;
+    "a session sees its own writes" [SESSIONS] => session::sees_its_own;
+    "nobody sees the writes of a session before its commit" [OWN] => session::unseen;
+    "a commit keeps the writes of a session" [OWN] => session::committed;
+    "a rollback undoes the writes of a session" [OWN] => session::rolled_back;
+    "a dropped session undoes its writes" [OWN] => session::dropped;
+    "a row that fails in a session leaves the others alone" [OWN, CONFLICT] => session::goes_on;
+
+    "a table is described as it was made" => schema::described;
+    "making a table again creates nothing and finds no difference" [DESCRIBED] => schema::again;
+    "a table that differs is told and left as it is" => schema::differs;
+    "a missing index is made" => schema::missing_index;
+    "a table that is not there is described as nothing" => schema::unknown;
+    "names with quotes, spaces, keywords and Unicode are kept apart" => schema::names;
+    "explain and ping answer" => schema::answers;
+};

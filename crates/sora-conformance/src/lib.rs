@@ -1,0 +1,59 @@
+//! The suite that every provider of Sora passes.
+//!
+//! [`suite`] holds a provider against the contract in [`sora_core::provider`], line by line. It reads
+//! what the provider declares: what is declared must work, what is not must be refused, and what
+//! cannot be judged is skipped with a reason that is printed.
+
+mod contract;
+mod data;
+mod lines;
+mod report;
+mod store;
+
+use std::sync::Arc;
+
+use sora_core::provider::{Provider, SharedProvider};
+
+pub use crate::report::Report;
+
+use crate::contract::{FOUNDATION, LINES};
+use crate::report::skipped;
+use crate::store::Store;
+
+/// Runs the suite on a provider; `make` gives an empty store each time it is called.
+pub async fn suite<P, F>(make: impl Fn() -> F) -> Report
+where
+    P: Provider,
+    F: Future<Output = P>,
+{
+    shared_suite(|| async { Arc::new(make().await) as SharedProvider }).await
+}
+
+/// Runs the suite on a provider with its layers; `make` gives an empty store each time it is called.
+pub async fn shared_suite<F>(make: impl Fn() -> F) -> Report
+where
+    F: Future<Output = SharedProvider>,
+{
+    let mut report = Report::new(make().await.name());
+    let mut is_read_only = false;
+    for line in LINES {
+        let out = report.without(FOUNDATION).or_else(|| report.without(line.needs));
+        if let Some(need) = out {
+            report.block(line.name, need);
+        } else if is_read_only {
+            let why = "the store is read-only; run the suite on one that takes writes";
+            report.push(line.name, skipped(why), Vec::new());
+        } else {
+            let store = Store::new(make().await);
+            is_read_only = store.capability().read_only;
+            let verdict = (line.check)(&store).await;
+            report.push(line.name, verdict, store.take_notes());
+        }
+    }
+    report
+}
+
+/// The lines of the contract.
+pub fn lines() -> impl Iterator<Item = &'static str> {
+    LINES.iter().map(|line| line.name)
+}

@@ -1,0 +1,12 @@
+//! The checks behind the lines of the contract.
+
+pub(crate) mod change;
+pub(crate) mod filter;
+pub(crate) mod insert;
+pub(crate) mod key;
+pub(crate) mod outcome;
+pub(crate) mod page;
+pub(crate) mod scan;
+pub(crate) mod schema;
+pub(crate) mod session;
+pub(crate) mod sort;
