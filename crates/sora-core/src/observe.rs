@@ -5,6 +5,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use crate::ErrorKind;
+use crate::plan::Plan;
 
 /// Watches operations, and steers none.
 ///
@@ -24,6 +25,8 @@ pub struct Event<'a> {
     pub operation: Operation,
     /// The provider's name.
     pub provider: &'static str,
+    /// Who did what of a query, if it was one: its conditions, sort and bound.
+    pub plan: Option<&'a Plan>,
     /// Filter terms that the store decided alone.
     pub pushed: usize,
     /// Filter terms that were checked above the store.
@@ -118,6 +121,7 @@ impl<'a> Event<'a> {
             table,
             operation,
             provider,
+            plan: None,
             pushed: 0,
             residual: 0,
             received: 0,

@@ -156,6 +156,11 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Says in text who does what, as [`Display`](fmt::Display) does.
+    pub fn explain(&self) -> String {
+        self.to_string()
+    }
+
     /// The conditions that Sora checks again, in the schema's columns.
     pub fn residual(&self) -> impl Iterator<Item = &Predicate> {
         self.terms.iter().filter(|term| term.support != Support::Exact).map(Term::predicate)

@@ -32,7 +32,19 @@ mod token;
 
 pub use parameters::Parameters;
 
-use crate::{Error, ErrorKind, FilterLimits, Predicate, Result, Schema};
+use crate::{Entity, Error, ErrorKind, Filter, FilterLimits, Predicate, Result, Schema};
+
+impl<E: Entity> Filter<E> {
+    /// Reads a filter of an entity's rows from text; see [`text`](crate::text) for the language.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`].
+    pub fn parse(text: &str, parameters: &Parameters) -> Result<Self> {
+        let predicate = parse(text, E::schema()?, parameters, FilterLimits::default())?;
+        Ok(Self::from_predicate(predicate))
+    }
+}
 
 /// Reads a filter and returns it bound to a schema, as [`Predicate::bind`] does.
 ///

@@ -9,7 +9,7 @@ use sora_core::provider::{
     Administer, Administered, Capability, Layer, SchemaReport, SharedProvider,
 };
 use sora_core::{
-    Entity, Error, ErrorKind, LiveTable, Observer, Operation, Result, Schema, find_name,
+    Entity, Error, ErrorKind, Event, LiveTable, Observer, Operation, Result, Schema, find_name,
     unknown_name,
 };
 use tracing::Instrument;
@@ -167,6 +167,13 @@ impl Sora {
 }
 
 impl Store {
+    /// Tells every observer.
+    pub(crate) fn emit(&self, event: &Event<'_>) {
+        for observer in &*self.observers {
+            observer.observe(event);
+        }
+    }
+
     /// Finds a table exactly, else by the only match that ignores ASCII case.
     pub(crate) async fn describe(&self, name: &str) -> Result<Option<LiveTable>> {
         sora_core::check_name("table", name)?;

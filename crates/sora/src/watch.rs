@@ -1,6 +1,7 @@
 //! One event and one span for each operation, however it ends.
 
 use std::panic::Location;
+use std::sync::Arc;
 use std::time::Instant;
 
 use sora_core::plan::Plan;
@@ -16,6 +17,7 @@ use crate::client::Store;
 pub(crate) struct Watch<'a> {
     store: &'a Store,
     event: Event<'a>,
+    plan: Option<Arc<Plan>>,
     // Nobody watches: then nothing reads the clock.
     started: Option<Instant>,
     span: Span,
@@ -44,6 +46,7 @@ impl<'a> Watch<'a> {
         Self {
             event: Event::new(table, operation, store.provider.name(), location),
             store,
+            plan: None,
             started: watched.then(Instant::now),
             span,
         }
@@ -54,7 +57,8 @@ impl<'a> Watch<'a> {
         self.span.clone()
     }
 
-    pub(crate) fn plan(&mut self, plan: &Plan) {
+    pub(crate) fn plan(&mut self, plan: &Arc<Plan>) {
+        self.plan = Some(plan.clone());
         self.event.pushed = plan.pushed_len();
         self.event.residual = plan.terms.len() - self.event.pushed;
     }
@@ -98,10 +102,10 @@ impl Drop for Watch<'_> {
             self.span.record("returned", self.event.returned);
         }
         if let Some(started) = self.started {
-            self.event.duration = started.elapsed();
-            for observer in &*self.store.observers {
-                observer.observe(&self.event);
-            }
+            let mut event = self.event.clone();
+            event.duration = started.elapsed();
+            event.plan = self.plan.as_deref();
+            self.store.emit(&event);
         }
     }
 }

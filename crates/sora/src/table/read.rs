@@ -87,13 +87,11 @@ impl Table {
             let mut watch = Watch::start(self.store(), self.name(), Operation::Explain, location);
             let span = watch.span();
             let explained = async {
-                let plan = self.plan(query, false)?;
+                let plan = Arc::new(self.plan(query, false)?);
                 watch.plan(&plan);
                 let task = Administer::Explain { read: plan.read.clone(), analyze };
                 match self.store().provider.administer(&task).await? {
-                    Administered::Explained(store) => {
-                        Ok(Explanation { plan: Arc::new(plan), store })
-                    }
+                    Administered::Explained(store) => Ok(Explanation { plan, store }),
                     other => Err(unexpected_answer(&other)),
                 }
             };
@@ -209,10 +207,11 @@ impl Table {
                 },
                 false,
             )?;
-            watch.plan(&plan);
             if plan.is_pushed() && self.capability().count {
                 plan.read.output = Output::Count;
             }
+            let plan = Arc::new(plan);
+            watch.plan(&plan);
             let (report, collected) =
                 self.run(&plan, None, &mut Reader::Store, &mut Nothing).await?;
             let count = report.count.unwrap_or(collected.returned);

@@ -320,15 +320,14 @@ impl Drop for RowStream {
         if let Ok(plan) = plan {
             seen.pushed = plan.pushed_len();
             seen.residual = plan.terms.len() - seen.pushed;
+            seen.plan = Some(plan);
         }
         // One cursor does not say what it rejected before its end.
         seen.received = event.received.max(event.returned);
         seen.returned = event.returned;
         seen.duration = event.started.elapsed();
         seen.end = event.end;
-        for observer in &*store.observers {
-            observer.observe(&seen);
-        }
+        store.emit(&seen);
     }
 }
 

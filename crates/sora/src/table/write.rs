@@ -350,7 +350,7 @@ impl Table {
                 let message = "a write by filter has no limit, offset or cursor";
                 return Err(Error::new(ErrorKind::InvalidInput, message));
             }
-            let plan = self.plan(&query, false)?;
+            let plan = Arc::new(self.plan(&query, false)?);
             watch.plan(&plan);
             let report = if plan.is_pushed() {
                 let change = change(Target::filter(plan.read.filter.clone()));

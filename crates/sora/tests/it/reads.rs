@@ -1,4 +1,5 @@
-use sora::{ErrorKind, Fallback, Filter, Projection};
+use sora::text::Parameters;
+use sora::{ErrorKind, Fallback, Filter, Projection, Value};
 
 use crate::stores::{City, cities, city, stores};
 
@@ -143,5 +144,22 @@ async fn explain_says_the_plan_before_running() {
         let text = explained.to_string();
         assert!(text.contains("pushed down: population > 5"), "{text}");
         assert!(text.contains("nothing is done in memory"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_filter_as_text_is_the_same_filter() {
+    for store in stores().await {
+        let cities = cities(&store).await;
+        let parameters = Parameters::from([("state", Value::Text("NY".into()))]);
+        let text = "state = :state AND NOT (population < 30000 OR population IS NULL)";
+        let filter = Filter::parse(text, &parameters).expect("a filter");
+        let rows = cities.query(filter).fetch().await.expect("a query");
+        let typed = City::STATE.eq("NY") & City::POPULATION.ge(30_000);
+        assert_eq!(rows[..], cities.query(typed).fetch().await.expect("a query")[..]);
+        assert!(rows.outcome().is_complete());
+        let error = Filter::<City>::parse("popluation > 5", &Parameters::default());
+        let error = error.expect_err("misspelt").to_string();
+        assert!(error.contains("did you mean \"population\"?"), "{error}");
     }
 }
