@@ -209,6 +209,10 @@ impl SoraBuilder {
     }
 }
 
+#[cfg_attr(
+    not(feature = "sqlite"),
+    expect(clippy::unused_async, reason = "opening SQLite waits, nothing else does")
+)]
 async fn open_provider(address: &str) -> Result<SharedProvider> {
     if address == "memory:" {
         return Ok(Arc::new(Memory::new()));

@@ -17,12 +17,22 @@ pub(crate) struct Collect<'a> {
     held: Option<RowBuffer>,
     skip: u64,
     limit: Option<u64>,
+    end: PageEnd,
     /// The sort values of the last row that the caller got.
     last: Option<RowBuffer>,
     passed: u64,
     returned: u64,
     has_more: bool,
     exceeded: bool,
+}
+
+/// What happens when a page is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PageEnd {
+    /// One row more tells whether there is a next page.
+    Probe,
+    /// Nothing more is read.
+    Stop,
 }
 
 /// What came through a [`Collect`].
@@ -38,9 +48,12 @@ pub(crate) struct Collected {
 }
 
 impl<'a> Collect<'a> {
-    /// Returns a sink that hands the caller at most `limit` rows; one more tells whether there are
-    /// more.
-    pub(crate) fn new(plan: &'a Plan, limit: Option<u64>, sink: &'a mut dyn RowSink) -> Self {
+    /// Returns a sink that hands the caller at most `limit` rows.
+    pub(crate) fn new(
+        plan: &'a Plan,
+        (limit, end): (Option<u64>, PageEnd),
+        sink: &'a mut dyn RowSink,
+    ) -> Self {
         let position = |sort: &Sort| {
             let at = plan.read.columns.iter().position(|column| *column == sort.column);
             // The plan adds the columns of the sort to those of the read.
@@ -52,8 +65,9 @@ impl<'a> Collect<'a> {
             sort: plan.sort.iter().map(position).collect(),
             held: plan.residual_sort.then(|| RowBuffer::new(plan.read.columns.len())),
             skip: plan.residual_offset,
-            limit,
             last: limit.map(|_| RowBuffer::new(plan.sort.len())),
+            limit,
+            end,
             passed: 0,
             returned: 0,
             has_more: false,
@@ -103,7 +117,9 @@ impl<'a> Collect<'a> {
             last.push(&Picked { row, positions: &self.sort })?;
         }
         self.returned += 1;
-        self.sink.row(&Head { row, width: self.plan.width })
+        let flow = self.sink.row(&Head { row, width: self.plan.width })?;
+        let is_full = self.end == PageEnd::Stop && self.limit == Some(self.returned);
+        Ok(if is_full { ControlFlow::Break(()) } else { flow })
     }
 
     /// Whether a row lies behind the place where the rows start.

@@ -9,7 +9,7 @@ use sora_core::{
 };
 
 use crate::Table;
-use crate::collect::{Decode, Nothing};
+use crate::collect::{Decode, Nothing, PageEnd};
 use crate::entity_stream::EntityStream;
 use crate::outcome::Rows;
 use crate::table::{Explanation, Page, StreamOptions};
@@ -100,7 +100,7 @@ impl<E: Entity, T: Send + 'static> Select<'_, E, T> {
     /// what is done in memory exceeds its bound; [`ErrorKind::Unsupported`] if it may not be done
     /// there.
     pub async fn fetch(self) -> Result<Rows<T>> {
-        let mut rows = self.read(Operation::Query, None).await?;
+        let mut rows = self.read(None, PageEnd::Probe).await?;
         if self.total {
             rows.set_total(
                 self.table
@@ -117,7 +117,7 @@ impl<E: Entity, T: Send + 'static> Select<'_, E, T> {
     ///
     /// As [`fetch`](Select::fetch).
     pub async fn first(self) -> Result<Option<T>> {
-        Ok(self.read(Operation::Query, Some(1)).await?.into_iter().next())
+        Ok(self.read(Some(1), PageEnd::Stop).await?.into_iter().next())
     }
 
     /// Returns the only row. One round trip.
@@ -127,7 +127,7 @@ impl<E: Entity, T: Send + 'static> Select<'_, E, T> {
     /// [`ErrorKind::NotFound`] if there is none, [`ErrorKind::InvalidInput`] if there are several;
     /// else as [`fetch`](Select::fetch).
     pub async fn one(self) -> Result<T> {
-        let rows = self.read(Operation::Query, Some(1)).await?;
+        let rows = self.read(Some(1), PageEnd::Probe).await?;
         let at = |error: Error| error.with("table", self.table.name());
         if rows.next().is_some() {
             let message = "one row was asked for, and several meet the filter";
@@ -145,8 +145,10 @@ impl<E: Entity, T: Send + 'static> Select<'_, E, T> {
     pub async fn exists(self) -> Result<bool> {
         let query =
             Query { columns: Some(Vec::new()), sort: Vec::new(), limit: Some(1), ..self.query? };
-        let page =
-            self.table.query_as(Operation::Exists, &query, &mut Nothing, self.location).await?;
+        let page = self
+            .table
+            .query_as((Operation::Exists, PageEnd::Stop), &query, &mut Nothing, self.location)
+            .await?;
         Ok(page.outcome.returned() > 0)
     }
 
@@ -190,13 +192,13 @@ impl<E: Entity, T: Send + 'static> Select<'_, E, T> {
         self.table.explain(&self.query?, false).await
     }
 
-    async fn read(&self, operation: Operation, limit: Option<u64>) -> Result<Rows<T>> {
+    async fn read(&self, limit: Option<u64>, end: PageEnd) -> Result<Rows<T>> {
         let mut query = self.query.clone()?;
         query.limit = limit.or(query.limit);
         let mut rows = Vec::new();
         let mut sink = Decode { rows: &mut rows, decode: self.decode };
         let Page { outcome, next } =
-            self.table.query_as(operation, &query, &mut sink, self.location).await?;
+            self.table.query_as((Operation::Query, end), &query, &mut sink, self.location).await?;
         Ok(Rows::new(rows, next, outcome))
     }
 

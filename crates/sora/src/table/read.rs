@@ -14,7 +14,7 @@ use tracing::Instrument;
 use super::Table;
 use super::key::Slots;
 use crate::client::unexpected_answer;
-use crate::collect::{Collect, Collected, Nothing};
+use crate::collect::{Collect, Collected, Nothing, PageEnd};
 use crate::outcome::ReadOutcome;
 use crate::watch::Watch;
 
@@ -57,7 +57,7 @@ impl Table {
         query: &'a Query,
         sink: &'a mut dyn RowSink,
     ) -> impl Future<Output = Result<Page>> + Send + 'a {
-        self.query_as(Operation::Query, query, sink, Location::caller())
+        self.query_as((Operation::Query, PageEnd::Probe), query, sink, Location::caller())
     }
 
     /// Counts the rows that meet a query's filter, whatever its limit and offset. One round trip.
@@ -176,14 +176,14 @@ impl Table {
 
     pub(crate) async fn query_as(
         &self,
-        operation: Operation,
+        (operation, end): (Operation, PageEnd),
         query: &Query,
         sink: &mut dyn RowSink,
         location: &'static Location<'static>,
     ) -> Result<Page> {
         let mut watch = Watch::start(self.store(), self.name(), operation, location);
         let span = watch.span();
-        let page = self.page(query, sink, &mut watch).instrument(span).await;
+        let page = self.page(query, end, sink, &mut watch).instrument(span).await;
         watch.end(page)
     }
 
@@ -213,7 +213,7 @@ impl Table {
             let plan = Arc::new(plan);
             watch.plan(&plan);
             let (report, collected) =
-                self.run(&plan, None, &mut Reader::Store, &mut Nothing).await?;
+                self.run(&plan, (None, PageEnd::Stop), &mut Reader::Store, &mut Nothing).await?;
             let count = report.count.unwrap_or(collected.returned);
             watch.read(report, count);
             Ok(count)
@@ -225,15 +225,26 @@ impl Table {
     async fn page(
         &self,
         query: &Query,
+        end: PageEnd,
         sink: &mut dyn RowSink,
         watch: &mut Watch<'_>,
     ) -> Result<Page> {
-        let plan = Arc::new(self.plan(&one_more(query), false)?);
+        let plan = match end {
+            PageEnd::Probe => self.plan(&one_more(query), false)?,
+            PageEnd::Stop => self.plan(query, false)?,
+        };
+        let plan = Arc::new(plan);
         watch.plan(&plan);
-        let (report, collected) = self.run(&plan, query.limit, &mut Reader::Store, sink).await?;
+        let (report, collected) =
+            self.run(&plan, (query.limit, end), &mut Reader::Store, sink).await?;
         watch.read(report, collected.returned);
         let has_start = query.after.is_some() || query.offset > 0;
-        let is_complete = !collected.has_more && !has_start;
+        let is_cut = match end {
+            PageEnd::Probe => collected.has_more,
+            // Nobody looked whether there is more.
+            PageEnd::Stop => query.limit.is_some(),
+        };
+        let is_complete = !is_cut && !has_start;
         let next = self.next_cursor(&plan, &collected);
         let outcome = ReadOutcome::new(plan, report.received, collected.returned, is_complete);
         Ok(Page { outcome, next })
@@ -249,15 +260,15 @@ impl Table {
         Plan::new(&*self.store().provider, &self.binding(), query, total)
     }
 
-    /// Runs a plan and hands out at most `limit` rows, in the form the caller asked for.
+    /// Runs a plan and hands out at most a page of rows, in the form the caller asked for.
     pub(crate) async fn run(
         &self,
         plan: &Plan,
-        limit: Option<u64>,
+        page: (Option<u64>, PageEnd),
         reader: &mut Reader<'_>,
         sink: &mut dyn RowSink,
     ) -> Result<(ReadReport, Collected)> {
-        let mut collect = Collect::new(plan, limit, sink);
+        let mut collect = Collect::new(plan, page, sink);
         let report = if self.capability().residual || plan.read.residual.is_empty() {
             self.read_from(reader, &plan.read, &mut collect).await?
         } else {

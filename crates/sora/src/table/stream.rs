@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::Table;
 use super::read::Reader;
+use crate::collect::PageEnd;
 
 /// The rows of a query, page by page, fetched as they are taken: at most one page ahead.
 ///
@@ -209,8 +210,8 @@ fn spawn_page(table: &Table, plan: &Plan, page_rows: u64) -> Result<Task<Result<
     let (table, plan) = (table.clone(), plan.clone());
     let fetch = async move {
         let mut rows = RowBuffer::new(plan.width);
-        let (report, collected) =
-            table.run(&plan, Some(page_rows), &mut Reader::Store, &mut rows).await?;
+        let page = (Some(page_rows), PageEnd::Stop);
+        let (report, collected) = table.run(&plan, page, &mut Reader::Store, &mut rows).await?;
         Ok(Fetched { rows, received: report.received, last: collected.last })
     };
     Ok(Task(runtime()?.spawn(fetch)))
@@ -228,7 +229,8 @@ fn spawn_cursor(
     runtime.spawn_blocking(move || {
         // The buffer and one page in the channel: at most one page ahead.
         let mut sink = Pages { rows: RowBuffer::new(plan.width), page_rows, sender };
-        let read = handle.block_on(table.run(&plan, None, &mut Reader::Store, &mut sink));
+        let read =
+            handle.block_on(table.run(&plan, (None, PageEnd::Stop), &mut Reader::Store, &mut sink));
         match read {
             // A consumer that is gone is told nothing.
             Ok(_) => drop(sink.flush()),

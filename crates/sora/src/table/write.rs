@@ -15,7 +15,7 @@ use tracing::Instrument;
 use super::Table;
 use super::key::no_key;
 use super::read::{Reader, chunks};
-use crate::collect::Nothing;
+use crate::collect::{Nothing, PageEnd};
 use crate::watch::Watch;
 
 impl Table {
@@ -383,7 +383,8 @@ impl Table {
         // One key beyond the bound tells that it is exceeded.
         let limit = plan.rows_max().saturating_add(1);
         let reader = &mut Reader::Session(&mut *session);
-        let (_, collected) = self.run(plan, Some(limit), reader, &mut keys).await?;
+        let (_, collected) =
+            self.run(plan, (Some(limit), PageEnd::Stop), reader, &mut keys).await?;
         if collected.returned > plan.rows_max() {
             return Err(plan.exceeded());
         }
