@@ -1,0 +1,31 @@
+//! The SQL text of the Sora data layer, for every store that speaks SQL.
+//!
+//! One walk over a [`Read`](sora_core::read::Read) or [`Write`](sora_core::write::Write) writes both
+//! the text of a statement and its values: into [`Text`] it renders the text, into a store's binder
+//! it binds the values. Neither can drift from the other. What differs between stores is a
+//! [`Dialect`]; every value is bound, every name is quoted.
+
+mod access;
+mod change;
+mod condition;
+mod dialect;
+mod like;
+mod out;
+mod position;
+mod select;
+mod shape;
+mod sqlite;
+mod table;
+mod walk;
+
+pub use change::{change, exists};
+pub use dialect::Dialect;
+pub use dialect::KeyRole;
+pub use like::{LikeForm, glob, like_form, like_pattern, successor};
+pub use out::{Out, Text, render};
+pub use position::Portion;
+pub use select::{label_columns, lost_indexes, portions, select};
+pub use shape::{read_shape, write_shape};
+pub use sqlite::{Sqlite, default_literal, is_now};
+pub use table::{add_column, create_index, create_table, index_columns, quoted};
+pub use walk::Walk;

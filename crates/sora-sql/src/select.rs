@@ -1,0 +1,132 @@
+//! Reads as `SELECT`.
+
+use sora_core::read::{Access, Output, Read};
+use sora_core::{Binding, Cell, LiveIndex, Sort};
+
+use crate::position::Portion;
+use crate::walk::Walk;
+use crate::{Dialect, Out};
+
+pub use crate::position::portions;
+
+/// Writes the statement of one portion of a read; `limit` is what is left of the read's.
+pub fn select<D: Dialect, O: Out>(read: &Read, portion: Portion, limit: Option<u64>, out: &mut O) {
+    let mut walk = Walk::<D, O>::new(&read.binding, out);
+    let inner = read.output == Output::Count && (limit.is_some() || read.offset > 0);
+    if inner {
+        walk.text("SELECT count(*) FROM (");
+    }
+    walk.text("SELECT ");
+    match read.output {
+        Output::Count if inner => walk.text("1"),
+        Output::Count => walk.text("count(*)"),
+        _ => {
+            walk.columns(&read.columns);
+            for column in label_columns(&read.binding, &read.columns) {
+                walk.text(", ");
+                walk.column(column);
+            }
+        }
+    }
+    walk.text(" FROM ");
+    if let Access::Keys(keys) = &read.access {
+        walk.key_source(keys);
+    }
+    walk.table();
+    walk.conditions(read, portion);
+    if read.output == Output::Rows {
+        walk.order(&read.sort);
+    }
+    walk.bounds(limit, read.offset);
+    if inner {
+        walk.text(")");
+    }
+}
+
+/// Returns the key columns that are read besides, behind the others, so that a row whose cell is not
+/// of its column's type can be named.
+pub fn label_columns(binding: &Binding, columns: &[u16]) -> impl Iterator<Item = u16> {
+    let can_fail =
+        |column: &u16| !binding.live_column(*column).is_enforced || binding.is_converted(*column);
+    let needed = columns.iter().any(can_fail);
+    let key = binding.schema().key().iter().copied();
+    key.filter(move |column| needed && !columns.contains(column))
+}
+
+/// Says which indexes cannot serve the filter and sort of a read because of how they order text.
+pub fn lost_indexes<D: Dialect>(read: &Read) -> Vec<String> {
+    let mut columns: Vec<u16> = Vec::new();
+    let mut add = |column: u16| {
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    };
+    read.filter.iter().for_each(|term| term.for_each_column(&mut add));
+    read.sort.iter().for_each(|sort| add(sort.column));
+    columns.into_iter().flat_map(|column| lost_by::<D>(&read.binding, column)).collect()
+}
+
+fn lost_by<D: Dialect>(binding: &Binding, column: u16) -> Vec<String> {
+    let live = binding.live_column(column);
+    let order = match D::value_order(binding.schema().column(column).column_type) {
+        Some(_) => "the text of decimals".to_owned(),
+        None => match &live.collation {
+            Some(collation) => format!("the collation {collation}"),
+            None => return Vec::new(),
+        },
+    };
+    let position = binding.live_position(column);
+    let starts = |index: &&LiveIndex| index.columns.first() == Some(&position);
+    let note = |index: &LiveIndex| {
+        format!(
+            "the index {:?} is in the order of {order}: it serves equality on {:?}, but no order",
+            index.name, live.name
+        )
+    };
+    binding.live().indexes.iter().filter(starts).map(note).collect()
+}
+
+impl<D: Dialect, O: Out> Walk<'_, D, O> {
+    fn conditions(&mut self, read: &Read, portion: Portion) {
+        let mut word = " WHERE ";
+        if let Access::Keys(keys) = &read.access {
+            self.text(word);
+            self.text("(");
+            self.has_key(keys);
+            self.text(")");
+            word = " AND ";
+        }
+        if !read.filter.is_empty() {
+            self.text(word);
+            self.all(&read.filter);
+            word = " AND ";
+        }
+        if let Some(after) = &read.after {
+            self.text(word);
+            self.behind(&read.sort, after, portion);
+        }
+    }
+
+    fn order(&mut self, sort: &[Sort]) {
+        for (index, sort) in sort.iter().enumerate() {
+            self.text(if index > 0 { ", " } else { " ORDER BY " });
+            self.ordered_operand(sort.column);
+            if sort.descending {
+                self.text(" DESC");
+            }
+        }
+    }
+
+    fn bounds(&mut self, limit: Option<u64>, offset: u64) {
+        // No table holds more rows than an i64 counts.
+        let number = |count: u64| Cell::I64(i64::try_from(count).unwrap_or(i64::MAX));
+        if limit.is_some() || offset > 0 {
+            self.text(" LIMIT ");
+            self.out.value(number(limit.unwrap_or(u64::MAX)));
+        }
+        if offset > 0 {
+            self.text(" OFFSET ");
+            self.out.value(number(offset));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Rows on their way from a thread to the caller: flat buffers through a short queue.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sora_core::read::{Read, ReadReport};
+use sora_core::{Error, ErrorKind, Result, Row, RowBuffer, RowSink};
+use tokio::sync::mpsc;
+
+/// Some rows, and how the read ended, if it has.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    rows: RowBuffer,
+    /// How many rows the store had given when each was taken; none if all were.
+    received: Vec<u64>,
+    end: Option<Result<ReadReport>>,
+}
+
+/// Rows are sent when they take so much memory.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// One is filled while the caller takes another.
+const CHUNKS_MAX: usize = 2;
+
+/// Returns both ends of a read.
+pub(crate) fn channel() -> (mpsc::Sender<Chunk>, mpsc::Receiver<Chunk>) {
+    mpsc::channel(CHUNKS_MAX)
+}
+
+/// Runs a read on a thread, and sends what it gives.
+pub(crate) fn send(
+    read: &Read,
+    chunks: &mpsc::Sender<Chunk>,
+    run: impl FnOnce(&AtomicU64, &mut dyn RowSink) -> Result<ReadReport>,
+) {
+    let pulled = AtomicU64::new(0);
+    let mut sink = Sender {
+        rows: RowBuffer::new(read.columns.len()),
+        received: Vec::new(),
+        counts: !read.residual.is_empty(),
+        pulled: &pulled,
+        chunks,
+    };
+    let end = run(&pulled, &mut sink);
+    let Sender { rows, received, .. } = sink;
+    // If nobody waits for the end, nobody needs it.
+    let _ = chunks.blocking_send(Chunk { rows, received, end: Some(end) });
+}
+
+/// Hands rows on to the caller's sink, until the end or until it breaks.
+pub(crate) async fn receive(
+    mut chunks: mpsc::Receiver<Chunk>,
+    sink: &mut dyn RowSink,
+) -> Result<ReadReport> {
+    let mut taken = 0;
+    while let Some(chunk) = chunks.recv().await {
+        for (index, row) in chunk.rows.iter().enumerate() {
+            taken += 1;
+            if sink.row(&row)?.is_break() {
+                let received = chunk.received.get(index).copied().unwrap_or(taken);
+                let mut report = ReadReport::received(received);
+                report.rejected = received - taken;
+                return Ok(report);
+            }
+        }
+        if let Some(end) = chunk.end {
+            return end;
+        }
+    }
+    Err(gone())
+}
+
+/// The error of a thread that ended before its work.
+pub(crate) fn gone() -> Error {
+    Error::new(ErrorKind::Internal, "a thread of the SQLite provider has ended; open it again")
+}
+
+/// Collects rows and sends them when they are many.
+struct Sender<'a> {
+    rows: RowBuffer,
+    received: Vec<u64>,
+    counts: bool,
+    pulled: &'a AtomicU64,
+    chunks: &'a mpsc::Sender<Chunk>,
+}
+
+impl RowSink for Sender<'_> {
+    fn row(&mut self, row: &dyn Row) -> Result<ControlFlow<()>> {
+        self.rows.push(row)?;
+        if self.counts {
+            self.received.push(self.pulled.load(Ordering::Relaxed));
+        }
+        if self.rows.size() < CHUNK_BYTES {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let chunk = Chunk {
+            rows: std::mem::replace(&mut self.rows, RowBuffer::new(row.width())),
+            received: std::mem::take(&mut self.received),
+            end: None,
+        };
+        // The caller has gone, or wants no more.
+        Ok(match self.chunks.blocking_send(chunk) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        })
+    }
+
+    fn reset(&mut self) {
+        self.rows.clear();
+        self.received.clear();
+    }
+}

@@ -1,0 +1,264 @@
+//! How a database is opened.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use sora_core::{Error, ErrorKind, Result};
+
+/// What to open, and how.
+///
+/// The setters return the changed value:
+///
+/// ```
+/// use sora_sqlite::{SqliteConfig, Synchronous};
+///
+/// let config = SqliteConfig::file("cities.db")?.synchronous(Synchronous::Normal).readers(4);
+/// # Ok::<_, sora_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqliteConfig {
+    pub(crate) place: Place,
+    pub(crate) read_only: bool,
+    pub(crate) synchronous: Synchronous,
+    pub(crate) readers: usize,
+    pub(crate) busy_timeout_ms: u32,
+    pub(crate) mmap_bytes: u64,
+    pub(crate) cache_bytes: u32,
+    pub(crate) queue_max: usize,
+    pub(crate) statements_max: usize,
+    pub(crate) inline_us_max: u64,
+    pub(crate) wal_autocheckpoint_pages: u32,
+    pub(crate) clock: Clock,
+}
+
+/// When a commit counts as done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    /// When it is on the disk. The default.
+    #[default]
+    Full,
+    /// When the operating system has it: a loss of power can undo the last commits, but leaves the
+    /// database whole.
+    Normal,
+}
+
+/// What is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A file.
+    File(PathBuf),
+    /// Memory that nobody else sees.
+    Memory,
+}
+
+/// The clock by which inline reads are timed, in microseconds from any start; tests set their own.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> u64 + Send + Sync>);
+
+impl SqliteConfig {
+    /// Reads the address of a store: `sqlite:PATH` or `sqlite::memory:`.
+    ///
+    /// The path is a plain path: nothing in it is decoded, and no parameters can follow it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] if it is not such an address.
+    pub fn parse(address: &str) -> Result<Self> {
+        match address.strip_prefix("sqlite:") {
+            Some(":memory:") => Ok(Self::memory()),
+            Some(path) => Self::file(path),
+            None => {
+                let message = format!(
+                    "{address:?} is not the address of a SQLite database, which is sqlite:PATH or \
+                     sqlite::memory:"
+                );
+                Err(Error::new(ErrorKind::InvalidInput, message))
+            }
+        }
+    }
+
+    /// Opens a file; it is created if it is not there and the database is not read-only.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] if the path is empty or holds a NUL.
+    pub fn file(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        if path.as_os_str().is_empty() {
+            let message = "the path of the SQLite database is empty; write sqlite:PATH, or \
+                           sqlite::memory: for one that is gone at the end";
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+        if path.as_os_str().as_encoded_bytes().contains(&0) {
+            let message = "the path of the SQLite database contains a NUL";
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+        Ok(Self::new(Place::File(path)))
+    }
+
+    /// Opens an empty database in memory that nobody else sees. One connection reads and writes it.
+    pub fn memory() -> Self {
+        Self::new(Place::Memory)
+    }
+
+    /// Opens the file to read it alone: nothing is changed, not even its journal mode. Off by
+    /// default.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Sets when a commit counts as done: [`Synchronous::Full`] by default.
+    pub fn synchronous(mut self, synchronous: Synchronous) -> Self {
+        self.synchronous = synchronous;
+        self
+    }
+
+    /// Sets the number of threads that read, 1 to 64; 2 by default.
+    pub fn readers(mut self, readers: usize) -> Self {
+        self.readers = readers.clamp(1, 64);
+        self
+    }
+
+    /// Sets how long a write waits for another, of this process or of others: 5,000 by default.
+    pub fn busy_timeout_ms(mut self, busy_timeout_ms: u32) -> Self {
+        self.busy_timeout_ms = busy_timeout_ms;
+        self
+    }
+
+    /// Sets how much of the file look-ups and pages read through mapped memory: 1 GiB by default, 0
+    /// switches it off.
+    ///
+    /// It makes them up to 2.7 times as fast. The catch: an I/O error of the disk, or another
+    /// program that truncates the file, ends the process by a SIGBUS signal instead of an error.
+    /// Scans do not map, because mapped pages count as memory of the process.
+    pub fn mmap_bytes(mut self, mmap_bytes: u64) -> Self {
+        self.mmap_bytes = mmap_bytes;
+        self
+    }
+
+    /// Sets the page cache of each connection: 2 MiB by default. A larger one pays for imports.
+    pub fn cache_bytes(mut self, cache_bytes: u32) -> Self {
+        self.cache_bytes = cache_bytes;
+        self
+    }
+
+    /// Sets how many reads wait for a reading thread before callers wait for a place: 1,024 by
+    /// default, at least 1.
+    pub fn queue_max(mut self, queue_max: usize) -> Self {
+        self.queue_max = queue_max.max(1);
+        self
+    }
+
+    /// Sets how many prepared statements each connection keeps: 128 by default, at least 1.
+    pub fn statements_max(mut self, statements_max: usize) -> Self {
+        self.statements_max = statements_max.max(1);
+        self
+    }
+
+    /// Sets how long a look-up may hold the thread of its caller: 200 microseconds by default. After
+    /// a longer one, look-ups run on the reading threads until they are fast again. 0 runs all of
+    /// them there.
+    pub fn inline_us_max(mut self, inline_us_max: u64) -> Self {
+        self.inline_us_max = inline_us_max;
+        self
+    }
+
+    /// Sets how many pages the write-ahead log gathers before a commit moves them into the file:
+    /// 1,000 by default. More makes writes faster and the slowest commits slower.
+    pub fn wal_autocheckpoint_pages(mut self, wal_autocheckpoint_pages: u32) -> Self {
+        self.wal_autocheckpoint_pages = wal_autocheckpoint_pages;
+        self
+    }
+
+    /// Sets the clock by which inline reads are timed; for tests.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    fn new(place: Place) -> Self {
+        Self {
+            place,
+            read_only: false,
+            synchronous: Synchronous::default(),
+            readers: 2,
+            busy_timeout_ms: 5_000,
+            mmap_bytes: 1 << 30,
+            cache_bytes: 2 << 20,
+            queue_max: 1_024,
+            statements_max: 128,
+            inline_us_max: 200,
+            wal_autocheckpoint_pages: 1_000,
+            clock: Clock::monotonic(),
+        }
+    }
+
+    /// The path as SQLite is given it. A relative one starts with `./`, so that no name is anything
+    /// but a file: neither `:memory:` nor `file:x?mode=ro`.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        match &self.place {
+            Place::File(path) if path.is_relative() => Some(Path::new(".").join(path)),
+            Place::File(path) => Some(path.clone()),
+            Place::Memory => None,
+        }
+    }
+}
+
+impl fmt::Display for SqliteConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::File(path) => write!(f, "sqlite:{}", path.display()),
+            Place::Memory => f.write_str("sqlite::memory:"),
+        }
+    }
+}
+
+impl Clock {
+    /// Returns a clock of this function, which gives microseconds from any start.
+    pub fn new(now_us: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now_us))
+    }
+
+    /// The time now, in microseconds.
+    pub(crate) fn now_us(&self) -> u64 {
+        (self.0)()
+    }
+
+    fn monotonic() -> Self {
+        let start = Instant::now();
+        // 64 bits of microseconds last half a million years.
+        Self::new(move || u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_plain_paths() {
+        let path = |address: &str| SqliteConfig::parse(address).map(|config| config.path());
+        let some = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(path("sqlite:a.db").expect("a path"), some("./a.db"));
+        assert_eq!(path("sqlite:/tmp/a b?c#d%20").expect("a path"), some("/tmp/a b?c#d%20"));
+        assert_eq!(
+            path("sqlite:file:a?mode=memory").expect("a path"),
+            some("./file:a?mode=memory")
+        );
+        assert_eq!(path("sqlite:./:memory:").expect("a path"), some("././:memory:"));
+        assert_eq!(path("sqlite::memory:").expect("memory"), None);
+        for address in ["", "sqlite", "sqlite:", "postgres://x", "SQLITE:x", "sqlite:a\0b"] {
+            let error = path(address).expect_err(address);
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{address}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Runs a read on a connection.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sora_core::read::{Output, Read, ReadReport};
+use sora_core::{Error, Result, RowSink};
+use sora_sql::{Portion, portions, read_shape, render, select};
+
+use crate::binder::Binder;
+use crate::connection::Link;
+use crate::failure::store_error;
+use crate::row::SteppedRow;
+
+/// Pushes the rows of a read that meet its residual conditions into a sink. `pulled` counts the rows
+/// that SQLite gave, before the sink sees each.
+pub(crate) fn run(
+    link: &mut Link,
+    read: &Read,
+    pulled: &AtomicU64,
+    sink: &mut dyn RowSink,
+) -> Result<ReadReport> {
+    let at = |error: Error| error.with("table", read.binding.schema().table());
+    if read.output == Output::Count {
+        return count(link, read).map_err(at);
+    }
+    let mut gate = read.gate(sink);
+    for portion in portions(read) {
+        let left = read.limit.map(|limit| limit.saturating_sub(gate.report().received));
+        if left == Some(0) {
+            break;
+        }
+        let mut statement = prepare(link, read, *portion, left).map_err(at)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().map_err(store_error).map_err(at)? {
+            pulled.fetch_add(1, Ordering::Relaxed);
+            let row = SteppedRow { row, binding: &read.binding, columns: &read.columns };
+            if gate.row(&row)?.is_break() {
+                return Ok(gate.report());
+            }
+        }
+    }
+    Ok(gate.report())
+}
+
+/// Returns the statement of a portion with its values bound.
+fn prepare<'a>(
+    link: &'a mut Link,
+    read: &Read,
+    portion: Portion,
+    limit: Option<u64>,
+) -> Result<rusqlite::CachedStatement<'a>> {
+    let text = link.statements.text(
+        |shape| read_shape(read, portion, shape),
+        || {
+            render::<sora_sql::Sqlite>(|out| {
+                select::<sora_sql::Sqlite, _>(read, portion, limit, out)
+            })
+        },
+    );
+    let mut statement = link.db.prepare_cached(&text).map_err(store_error)?;
+    let mut binder = Binder::new(&mut statement);
+    select::<sora_sql::Sqlite, _>(read, portion, limit, &mut binder);
+    binder.finish()?;
+    Ok(statement)
+}
+
+fn count(link: &mut Link, read: &Read) -> Result<ReadReport> {
+    let mut statement = prepare(link, read, Portion::All, read.limit)?;
+    let mut rows = statement.raw_query();
+    let row = rows.next().map_err(store_error)?;
+    let count: i64 = row.map_or(Ok(0), |row| row.get(0)).map_err(store_error)?;
+    Ok(ReadReport::counted(u64::try_from(count).unwrap_or(0)))
+}

@@ -1,0 +1,130 @@
+//! Transactions that stay open between calls.
+
+use std::sync::Arc;
+
+use sora_core::provider::{BoxFuture, Session};
+use sora_core::read::{Read, ReadReport};
+use sora_core::write::{Write, WriteReport};
+use sora_core::{Error, ErrorKind, Result, RowSink};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::chunk;
+use crate::connection::Link;
+use crate::provider::{Shared, deliver};
+use crate::write;
+
+/// A transaction on the writing connection, which it has for itself until its end.
+#[derive(Debug)]
+pub(crate) struct SqliteSession {
+    shared: Arc<Shared>,
+    /// The right to the writing connection. It goes with the job that ends the transaction, so that
+    /// nobody has it before.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl SqliteSession {
+    /// Begins a transaction.
+    pub(crate) async fn begin(shared: Arc<Shared>) -> Result<Self> {
+        let permit = shared.exclusive().await?;
+        let read_only = shared.config.read_only;
+        // From here on, dropping the future rolls back.
+        let session = Self { shared, permit: Some(permit) };
+        session
+            .shared
+            .on_writer(move |worker| match read_only {
+                true => write::execute(&worker.link.db, "BEGIN"),
+                false => write::begin(&mut worker.link),
+            })
+            .await?;
+        Ok(session)
+    }
+
+    /// Ends the transaction on the writing thread, whether or not anybody waits for it.
+    async fn end(
+        mut self: Box<Self>,
+        end: impl FnOnce(&mut Link) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let permit = self.permit.take();
+        let ended = self.shared.on_writer(move |worker| {
+            let ended = end(&mut worker.link);
+            drop(permit);
+            ended
+        });
+        ended.await
+    }
+}
+
+impl Session for SqliteSession {
+    fn read<'a>(
+        &'a mut self,
+        read: &'a Read,
+        sink: &'a mut dyn RowSink,
+    ) -> BoxFuture<'a, Result<ReadReport>> {
+        Box::pin(async move {
+            let (sender, receiver) = chunk::channel();
+            let job_read = read.clone();
+            self.shared.to_writer(Box::new(move |worker| {
+                if worker.link.db.is_autocommit() {
+                    chunk::send(&job_read, &sender, |_, _| Err(write::ended()));
+                } else {
+                    worker.read(&job_read, &sender);
+                }
+            }))?;
+            chunk::receive(receiver, sink).await
+        })
+    }
+
+    fn write<'a>(
+        &'a mut self,
+        write: &'a Write,
+        sink: &'a mut dyn RowSink,
+    ) -> BoxFuture<'a, Result<WriteReport>> {
+        Box::pin(async move {
+            self.shared.check_writable()?;
+            let job_write = write.clone();
+            let written = self.shared.on_writer(move |worker| {
+                if worker.link.db.is_autocommit() {
+                    return Err(write::ended());
+                }
+                write::run_inside(&mut worker.link, &job_write)
+            });
+            deliver(written.await?, sink)
+        })
+    }
+
+    fn commit(self: Box<Self>) -> BoxFuture<'static, Result<()>> {
+        Box::pin(self.end(|link| {
+            if link.db.is_autocommit() {
+                return Err(write::ended());
+            }
+            write::commit(link)
+        }))
+    }
+
+    fn rollback(self: Box<Self>) -> BoxFuture<'static, Result<()>> {
+        Box::pin(self.end(|link| {
+            write::roll_back(link);
+            Ok(())
+        }))
+    }
+}
+
+impl Drop for SqliteSession {
+    fn drop(&mut self) {
+        let Some(permit) = self.permit.take() else { return };
+        // A thread that has ended has rolled back with its connection.
+        let _ = self.shared.to_writer(Box::new(move |worker| {
+            write::roll_back(&mut worker.link);
+            drop(permit);
+        }));
+    }
+}
+
+/// The error of a write that waited too long for another.
+pub(crate) fn busy(waited_ms: u32) -> Error {
+    let message = format!(
+        "another write or transaction of this process held the database for {waited_ms} ms; \
+         keep transactions short, or raise busy_timeout_ms"
+    );
+    Error::new(ErrorKind::Busy, message)
+}

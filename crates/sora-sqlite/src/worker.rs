@@ -1,0 +1,119 @@
+//! The threads that own connections, and what they are given to do.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use sora_core::read::{Pace, Read};
+use sora_core::{Error, ErrorKind, Result};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::chunk::{self, Chunk};
+use crate::config::SqliteConfig;
+use crate::connection::{Link, Role};
+use crate::failure::store_error;
+use crate::read;
+
+/// Something for a thread to do.
+pub(crate) type Job = Box<dyn FnOnce(&mut Worker) + Send>;
+
+/// What a thread holds: the connection that it began with, and one for scans once it needs it.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) link: Link,
+    pub(crate) config: Arc<SqliteConfig>,
+    role: Role,
+    scan: Option<Link>,
+    watch: Watch,
+}
+
+/// Who waits for the read that runs now. Statements look at it now and then, and stop when nobody
+/// does: an interrupt from outside could hit the next job instead.
+type Watch = Arc<Mutex<Option<mpsc::Sender<Chunk>>>>;
+
+/// Instructions of SQLite's machine between two looks, some ten microseconds.
+const INSTRUCTIONS_PER_LOOK: i32 = 1_000;
+
+impl Worker {
+    pub(crate) fn open(config: Arc<SqliteConfig>, role: Role) -> Result<Self> {
+        let watch = Watch::default();
+        let link = watched(Link::open(&config, role)?, &watch)?;
+        Ok(Self { link, config, role, scan: None, watch })
+    }
+
+    /// Runs a read and sends its rows.
+    pub(crate) fn read(&mut self, read: &Read, chunks: &mpsc::Sender<Chunk>) {
+        if chunks.is_closed() {
+            return;
+        }
+        set(&self.watch, Some(chunks.clone()));
+        let watch = self.watch.clone();
+        chunk::send(read, chunks, |pulled, sink| {
+            let link = self.link_for(read.pace)?;
+            read::run(link, read, pulled, sink)
+        });
+        set(&watch, None);
+    }
+
+    fn link_for(&mut self, pace: Pace) -> Result<&mut Link> {
+        if pace != Pace::Scan || self.role == Role::Write {
+            return Ok(&mut self.link);
+        }
+        let scan = match self.scan.take() {
+            Some(scan) => scan,
+            None => watched(Link::open(&self.config, Role::Scan)?, &self.watch)?,
+        };
+        Ok(self.scan.insert(scan))
+    }
+}
+
+/// Starts a thread that opens a connection and then does what it is given, first come first served.
+///
+/// # Errors
+///
+/// Those of opening the connection.
+pub(crate) async fn start<T: Send + 'static>(
+    name: String,
+    config: Arc<SqliteConfig>,
+    role: Role,
+    prepare: impl FnOnce(&mut Worker) -> Result<T> + Send + 'static,
+    mut next: impl FnMut() -> Option<Job> + Send + 'static,
+) -> Result<(T, JoinHandle<()>)> {
+    let (ready, opened) = oneshot::channel();
+    let run = move || {
+        let worker = Worker::open(config, role)
+            .and_then(|mut worker| prepare(&mut worker).map(|prepared| (worker, prepared)));
+        let mut worker = match worker {
+            Ok((worker, prepared)) => {
+                // Whoever opens the store may have given up; then there are no jobs either.
+                let _ = ready.send(Ok(prepared));
+                worker
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error));
+                return;
+            }
+        };
+        while let Some(job) = next() {
+            job(&mut worker);
+        }
+    };
+    let thread = std::thread::Builder::new().name(name).spawn(run).map_err(|error| {
+        Error::new(ErrorKind::Store, "a thread for SQLite cannot be started").with_source(error)
+    })?;
+    let prepared = opened.await.map_err(|_| chunk::gone())??;
+    Ok((prepared, thread))
+}
+
+fn watched(mut link: Link, watch: &Watch) -> Result<Link> {
+    let watch = watch.clone();
+    let abandoned = move || {
+        let waiting = watch.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.as_ref().is_some_and(mpsc::Sender::is_closed)
+    };
+    link.db.progress_handler(INSTRUCTIONS_PER_LOOK, Some(abandoned)).map_err(store_error)?;
+    Ok(link)
+}
+
+fn set(watch: &Watch, waiting: Option<mpsc::Sender<Chunk>>) {
+    *watch.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
+}

@@ -1,0 +1,1 @@
+//! Tables as the catalogue tells them.
