@@ -33,16 +33,16 @@ pub trait Out {
 /// Renders the text of a statement in a dialect.
 #[derive(Debug)]
 pub struct Text<D> {
-    text: String,
+    sql: String,
     values: usize,
     dialect: PhantomData<D>,
 }
 
 /// Returns the text that a walk writes.
 pub fn render<D: Dialect>(walk: impl FnOnce(&mut Text<D>)) -> String {
-    let mut out = Text { text: String::new(), values: 0, dialect: PhantomData };
+    let mut out = Text { sql: String::new(), values: 0, dialect: PhantomData };
     walk(&mut out);
-    out.text
+    out.sql
 }
 
 /// Writes a name in double quotes, its own doubled.
@@ -60,7 +60,7 @@ pub(crate) fn quote(text: &mut String, name: &str) {
 impl<D: Dialect> Text<D> {
     fn placeholder(&mut self) {
         self.values += 1;
-        D::placeholder(&mut self.text, self.values);
+        D::placeholder(&mut self.sql, self.values);
     }
 }
 
@@ -68,11 +68,11 @@ impl<D: Dialect> Out for Text<D> {
     const TEXT: bool = true;
 
     fn text(&mut self, text: &str) {
-        self.text.push_str(text);
+        self.sql.push_str(text);
     }
 
     fn name(&mut self, name: &str) {
-        quote(&mut self.text, name);
+        quote(&mut self.sql, name);
     }
 
     fn value(&mut self, _: Cell<'_>) {

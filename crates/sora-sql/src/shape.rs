@@ -98,7 +98,9 @@ fn column(column: u16, shape: &mut Vec<u8>) {
 
 fn columns(columns: &[u16], shape: &mut Vec<u8>) {
     length(columns.len(), shape);
-    columns.iter().for_each(|one| column(*one, shape));
+    for one in columns {
+        column(*one, shape);
+    }
 }
 
 fn length(len: usize, shape: &mut Vec<u8>) {
@@ -107,7 +109,9 @@ fn length(len: usize, shape: &mut Vec<u8>) {
 
 fn predicates(predicates: &[Predicate], shape: &mut Vec<u8>) {
     length(predicates.len(), shape);
-    predicates.iter().for_each(|one| predicate(one, shape));
+    for one in predicates {
+        predicate(one, shape);
+    }
 }
 
 fn predicate(one: &Predicate, shape: &mut Vec<u8>) {

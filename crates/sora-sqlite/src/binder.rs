@@ -1,5 +1,6 @@
 //! Binds the values of a statement, cell by cell.
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
@@ -143,7 +144,10 @@ fn json_text(text: &mut String, value: &str) {
     for char in value.chars() {
         match char {
             '"' | '\\' => text.extend(['\\', char]),
-            char if char < ' ' => text.push_str(&format!("\\u{:04x}", u32::from(char))),
+            char if char < ' ' => {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "\\u{:04x}", u32::from(char));
+            }
             char => text.push(char),
         }
     }

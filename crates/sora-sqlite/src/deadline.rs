@@ -133,7 +133,7 @@ mod tests {
     #[tokio::test]
     async fn a_wait_ends_and_what_is_ready_is_not_waited_for() {
         let deadlines = Deadlines::default();
-        let long = Duration::from_secs(3_600);
+        let long = Duration::from_hours(1);
         assert_eq!(deadlines.within(long, std::future::ready(5)).await, Some(5));
         let never = std::future::pending::<()>();
         assert_eq!(deadlines.within(Duration::from_millis(5), never).await, None);

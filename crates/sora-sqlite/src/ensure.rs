@@ -173,7 +173,8 @@ fn compare_column(column: &Column, live: &LiveColumn, report: &mut SchemaReport)
 fn assignment_difference(column: &Column, live: &LiveColumn) -> Option<String> {
     let name = &column.name;
     match (&column.assigned, &live.assigned) {
-        (Assigned::Identity, Assigned::Identity) | (Assigned::Now, Assigned::Now) => None,
+        (Assigned::Identity, Assigned::Identity)
+        | (Assigned::Now, Assigned::Now | Assigned::Store(_)) => None,
         (Assigned::Identity, Assigned::Store(_)) => Some(format!(
             "the column {name:?} has no AUTOINCREMENT in the store: the number of a removed row can \
              be given again"
@@ -181,7 +182,6 @@ fn assignment_difference(column: &Column, live: &LiveColumn) -> Option<String> {
         (Assigned::Identity, _) => {
             Some(format!("the column {name:?} does not count up in the store"))
         }
-        (Assigned::Now, Assigned::Store(_)) => None,
         (Assigned::Now, _) => Some(format!("the column {name:?} has no default time in the store")),
         (Assigned::Default(wanted), Assigned::Default(found)) if wanted == found => None,
         (Assigned::Default(wanted), found) => {

@@ -30,13 +30,10 @@ fn explain_portions(link: &Link, read: &Read, analyze: bool) -> Result<StorePlan
         binder.finish()?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(store_error)? {
-            let line: String = row.get("detail").map_err(store_error)?;
-            if let Some(index) = index_of(&line) {
-                if !plan.indexes.contains(&index) {
-                    plan.indexes.push(index);
-                }
-            }
-            plan.lines.push(line);
+            let detail: String = row.get("detail").map_err(store_error)?;
+            let index = index_of(&detail).filter(|index| !plan.indexes.contains(index));
+            plan.indexes.extend(index);
+            plan.lines.push(detail);
         }
         statements.push(text);
     }

@@ -3,8 +3,10 @@
 use rusqlite::ffi;
 use sora_core::{Error, ErrorKind, LiveTable, Retry};
 
-/// What the SQL functions of Sora put in front of their messages.
-pub(crate) const FUNCTION_PREFIX: &str = "sora: ";
+/// What the SQL functions of Sora put in front of their messages: SQLite hands on the text alone.
+pub(crate) const SUM_PREFIX: &str = "sora sum: ";
+/// The same, of a stored cell that is not of its column's type.
+pub(crate) const CELL_PREFIX: &str = "sora cell: ";
 
 /// Returns an error of SQLite as one of Sora's.
 pub(crate) fn store_error(error: rusqlite::Error) -> Error {
@@ -12,38 +14,38 @@ pub(crate) fn store_error(error: rusqlite::Error) -> Error {
         return other_error(error);
     };
     let text = message_of(&error);
-    let make = |kind, message: String| Error::new(kind, message);
+    let new = |kind, message: String| Error::new(kind, message);
     let made = match code & 0xff {
         ffi::SQLITE_CONSTRAINT => constraint(code, &text),
-        ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => make(
+        ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED => new(
             ErrorKind::Busy,
             "the database is locked by another connection; try again, or raise busy_timeout_ms"
                 .into(),
         ),
         ffi::SQLITE_READONLY => {
-            make(ErrorKind::ReadOnly, format!("SQLite refused to write: {text}"))
+            new(ErrorKind::ReadOnly, format!("SQLite refused to write: {text}"))
         }
         ffi::SQLITE_NOTADB => {
-            make(ErrorKind::Store, "the file is not a SQLite database, or it is encrypted".into())
+            new(ErrorKind::Store, "the file is not a SQLite database, or it is encrypted".into())
         }
-        ffi::SQLITE_CORRUPT => make(
+        ffi::SQLITE_CORRUPT => new(
             ErrorKind::Store,
             format!("the database is damaged: {text}; restore it, or try `sqlite3 FILE .recover`"),
         ),
-        ffi::SQLITE_FULL => make(
+        ffi::SQLITE_FULL => new(
             ErrorKind::Store,
             "the disk is full, or the database has reached its largest size".into(),
         ),
         ffi::SQLITE_TOOBIG => {
-            make(ErrorKind::Limit, "a value or statement exceeds a limit of SQLite".into())
+            new(ErrorKind::Limit, "a value or statement exceeds a limit of SQLite".into())
         }
-        ffi::SQLITE_INTERRUPT => make(ErrorKind::Cancelled, "the statement was stopped".into()),
+        ffi::SQLITE_INTERRUPT => new(ErrorKind::Cancelled, "the statement was stopped".into()),
         ffi::SQLITE_CANTOPEN => {
-            make(ErrorKind::Unavailable, format!("SQLite cannot open the database: {text}"))
+            new(ErrorKind::Unavailable, format!("SQLite cannot open the database: {text}"))
                 .with_retry(Retry::Never)
         }
         ffi::SQLITE_ERROR => plain_error(&text),
-        _ => make(ErrorKind::Store, format!("SQLite failed: {text}")),
+        _ => new(ErrorKind::Store, format!("SQLite failed: {text}")),
     };
     made.with_source(error)
 }
@@ -120,8 +122,11 @@ fn constraint(code: i32, text: &str) -> Error {
 
 /// The errors without a code of their own: of Sora's functions, and of names that are gone.
 fn plain_error(text: &str) -> Error {
-    if let Some(message) = text.strip_prefix(FUNCTION_PREFIX) {
-        return Error::new(ErrorKind::InvalidInput, message);
+    if let Some(message) = text.strip_prefix(SUM_PREFIX) {
+        return Error::new(ErrorKind::Constraint, message);
+    }
+    if let Some(message) = text.strip_prefix(CELL_PREFIX) {
+        return Error::new(ErrorKind::Data, message);
     }
     let gone = ["no such table", "no such column", "no such collation", "has no column named"];
     if gone.iter().any(|gone| text.contains(gone)) || text.starts_with("ON CONFLICT clause") {

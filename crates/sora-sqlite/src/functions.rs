@@ -8,7 +8,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Result};
 use sora_core::Decimal;
 
-use crate::failure::FUNCTION_PREFIX;
+use crate::failure::{CELL_PREFIX, SUM_PREFIX};
 
 /// Registers them.
 pub(crate) fn register(connection: &Connection) -> Result<()> {
@@ -41,21 +41,24 @@ fn add(context: &Context<'_>) -> Result<Value> {
             let (min, max) = (context.get::<i64>(2)?, context.get::<i64>(3)?);
             let sum = stored.checked_add(addend).filter(|sum| (min..=max).contains(sum));
             sum.map(Value::Integer).ok_or_else(|| {
-                failed(format!("{stored} + {addend} goes beyond the column's {min} to {max}"))
+                failed(
+                    SUM_PREFIX,
+                    &format!("{stored} + {addend} goes beyond the column's {min} to {max}"),
+                )
             })
         }
         (ValueRef::Real(stored), ValueRef::Real(addend)) => {
             let sum = stored + addend;
             if sum.is_nan() {
-                return Err(failed(format!("{stored} + {addend} is no number")));
+                return Err(failed(SUM_PREFIX, &format!("{stored} + {addend} is no number")));
             }
             // −0.0 is never stored.
             Ok(Value::Real(sum + 0.0))
         }
-        (stored, _) => Err(failed(format!(
-            "the stored cell is {}, so nothing can be added",
-            stored.data_type()
-        ))),
+        (stored, _) => Err(failed(
+            CELL_PREFIX,
+            &format!("the stored cell is {}, so nothing can be added", stored.data_type()),
+        )),
     }
 }
 
@@ -66,23 +69,27 @@ fn add_decimals(context: &Context<'_>) -> Result<Value> {
     }
     let (precision, scale) = (context.get::<u8>(2)?, context.get::<u8>(3)?);
     let operand = |index| {
-        let text: String = context
-            .get(index)
-            .map_err(|_| failed("the stored cell is not text, so nothing can be added".into()))?;
-        text.parse::<Decimal>().map_err(|error| failed(error.to_string()))
+        let text: Option<String> = context.get(index).ok();
+        text.and_then(|text| text.parse::<Decimal>().ok()).ok_or_else(|| {
+            failed(CELL_PREFIX, "the stored cell is no decimal, so nothing can be added")
+        })
     };
     let (stored, addend): (Decimal, Decimal) = (operand(0)?, operand(1)?);
     let fits = |sum: Decimal| sum.rescale(scale).filter(|sum| sum.precision() <= precision);
     match stored.checked_add(addend).and_then(fits) {
         Some(sum) => Ok(Value::Text(sum.to_string())),
-        None => Err(failed(format!(
-            "{stored} + {addend} has more than {precision} digits, {scale} of them behind the point"
-        ))),
+        None => Err(failed(
+            SUM_PREFIX,
+            &format!(
+                "{stored} + {addend} has more than {precision} digits, {scale} of them behind the \
+                 point"
+            ),
+        )),
     }
 }
 
-fn failed(message: String) -> rusqlite::Error {
-    rusqlite::Error::UserFunctionError(format!("{FUNCTION_PREFIX}{message}").into())
+fn failed(prefix: &str, message: &str) -> rusqlite::Error {
+    rusqlite::Error::UserFunctionError(format!("{prefix}{message}").into())
 }
 
 #[cfg(test)]

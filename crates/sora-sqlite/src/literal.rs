@@ -65,7 +65,7 @@ fn hex(digits: &str) -> Option<Vec<u8>> {
     let digit =
         |at: usize| digits.get(at..=at).and_then(|digit| u8::from_str_radix(digit, 16).ok());
     let pairs = (0..digits.len() / 2).map(|at| Some(digit(2 * at)? << 4 | digit(2 * at + 1)?));
-    pairs.collect::<Option<Vec<u8>>>().filter(|_| digits.len() % 2 == 0)
+    pairs.collect::<Option<Vec<u8>>>().filter(|_| digits.len().is_multiple_of(2))
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ fn prepare<'a>(
         |shape| read_shape(read, portion, shape),
         || {
             render::<sora_sql::Sqlite>(|out| {
-                select::<sora_sql::Sqlite, _>(read, portion, limit, out)
+                select::<sora_sql::Sqlite, _>(read, portion, limit, out);
             })
         },
     );

@@ -261,11 +261,11 @@ impl<'a> Pass<'a> {
             _ => false,
         };
         let has_version = write.binding.schema().version().is_some();
-        if let Some(row) = row.filter(|_| checked && has_version) {
-            if is_stored(db, statements, write, row)? {
-                let message = "the row has been changed since it was read; read it again";
-                return Err(Error::new(ErrorKind::Version, message));
-            }
+        if let Some(row) = row.filter(|_| checked && has_version)
+            && is_stored(db, statements, write, row)?
+        {
+            let message = "the row has been changed since it was read; read it again";
+            return Err(Error::new(ErrorKind::Version, message));
         }
         Ok((Outcome::Applied(Effect::Missing), 0))
     }

@@ -1,7 +1,10 @@
 //! Drives the provider through the contract of `sora-core`, beside SQLite's own view of the file.
 
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
+
 mod support;
 
+mod conformance;
 mod describe;
 mod reads;
 mod writes;

@@ -350,7 +350,7 @@ async fn an_overflow_is_an_error_and_never_a_float() {
     let add = |name, value| patch(&binding, key(), &[(name, true, value)]);
     let report = write(&store.sqlite, &add("i", Value::I64(1))).await;
     let error = report.first_error().expect("overflow");
-    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Constraint, "{error}");
     write(&store.sqlite, &add("f", Value::F64(f64::INFINITY))).await;
     let report = write(&store.sqlite, &add("f", Value::F64(f64::NEG_INFINITY))).await;
     assert!(report.first_error().is_some());
