@@ -49,6 +49,12 @@ impl<'a> Intake<'a> {
         Self { schema, rows: RowBuffer::new(columns.len()), columns, given, position: 0, stamp }
     }
 
+    /// Returns an intake for rows that are stored already, or keys, of these columns.
+    pub fn stored(schema: &'a Schema, columns: Arc<[u16]>) -> Self {
+        let (given, rows) = (columns.len(), RowBuffer::new(columns.len()));
+        Self { schema, columns, given, rows, position: 0, stamp: Stamp::Stored }
+    }
+
     /// The columns of the rows: those that are given, then those that Sora assigns.
     pub fn columns(&self) -> &Arc<[u16]> {
         &self.columns

@@ -219,7 +219,7 @@ async fn open_provider(address: &str) -> Result<SharedProvider> {
     }
     #[cfg(feature = "sqlite")]
     if address.starts_with("sqlite:") {
-        let config = address.parse::<sora_sqlite::SqliteConfig>()?;
+        let config = sora_sqlite::SqliteConfig::parse(address)?;
         return Ok(Arc::new(sora_sqlite::Sqlite::open(config).await?));
     }
     // The address may hold a password: only its scheme is repeated.

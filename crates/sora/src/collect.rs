@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use sora_core::plan::Plan;
 use sora_core::{Cell, Result, Row, RowBuffer, RowSink, Sort, Value, order};
@@ -216,6 +217,23 @@ impl<T: Send> RowSink for Decode<'_, T> {
 
     fn reset(&mut self) {
         self.rows.clear();
+    }
+}
+
+/// A sink that decodes the one row of a look-up.
+pub(crate) struct DecodeOne<E> {
+    pub(crate) row: Option<Arc<E>>,
+    pub(crate) decode: fn(&dyn Row) -> Result<E>,
+}
+
+impl<E: Send + Sync> RowSink for DecodeOne<E> {
+    fn row(&mut self, row: &dyn Row) -> Result<ControlFlow<()>> {
+        self.row = Some(Arc::new((self.decode)(row)?));
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn reset(&mut self) {
+        self.row = None;
     }
 }
 

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use sora_core::write::{Change, Effect, OnConflict, Target, WriteReport};
 use sora_core::{
-    AsKey, Assign, Assignment, Entity, Error, ErrorKind, Filter, Insert, Query, Result, RowBuffer,
+    AsKey, Assign, Assignment, Entity, Error, ErrorKind, Filter, Insert, Intake, Query, Result,
+    RowBuffer,
 };
 
 use crate::Table;
 use crate::batch::EntityBatch;
-use crate::collect::Decode;
+use crate::collect::{Decode, DecodeOne};
 use crate::select::Select;
 
 /// The table of an entity. Cheap to clone.
@@ -55,10 +56,9 @@ impl<E: Entity> Repository<E> {
         let location = Location::caller();
         let key = self.table.key(|out| key.encode_key(out));
         async move {
-            let mut rows = Vec::new();
-            let mut sink = Decode { rows: &mut rows, decode: E::decode };
+            let mut sink = DecodeOne { row: None, decode: E::decode };
             self.table.get_at(key?, &mut sink, location).await?;
-            Ok(rows.pop().map(Arc::new))
+            Ok(sink.row)
         }
     }
 
@@ -296,8 +296,7 @@ impl<E: Entity> Repository<E> {
 
     pub(crate) fn update_of(&self, entity: &E) -> Result<Change> {
         let schema = self.table.schema();
-        let columns: Vec<u16> = schema.visible().collect();
-        let mut intake = sora_core::Intake::new(schema, &columns, sora_core::Stamp::Stored);
+        let mut intake = Intake::stored(schema, schema.visible().collect());
         intake.row(|out| entity.encode(out))?;
         let columns = intake.columns().clone();
         let check_version = schema.version().is_some();

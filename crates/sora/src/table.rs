@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sora_core::provider::Capability;
-use sora_core::{Binding, CellSink, Intake, LiveTable, Result, RowBuffer, Schema, Stamp};
+use sora_core::{Binding, CellSink, Intake, LiveTable, Result, RowBuffer, Schema};
 
 pub use batch::Batch;
 pub use read::{Explanation, Page};
@@ -32,6 +32,7 @@ struct Inner {
     schema: Arc<Schema>,
     /// All columns that are not hidden: what is read unless something else is asked for.
     columns: Arc<[u16]>,
+    key: Arc<[u16]>,
     /// Replaced when the store says that the table has changed.
     binding: RwLock<Arc<Binding>>,
 }
@@ -44,7 +45,8 @@ impl Table {
     ) -> Result<Self> {
         let binding = RwLock::new(Arc::new(Binding::new(schema.clone(), live)?));
         let columns = schema.visible().collect();
-        Ok(Self { inner: Arc::new(Inner { store, schema, columns, binding }) })
+        let key = schema.key().into();
+        Ok(Self { inner: Arc::new(Inner { store, schema, columns, key, binding }) })
     }
 
     /// The name of the table.
@@ -88,7 +90,7 @@ impl Table {
         if schema.key().is_empty() {
             return Err(key::no_key(schema));
         }
-        Ok(Intake::new(schema, schema.key(), Stamp::Stored))
+        Ok(Intake::stored(schema, self.inner.key.clone()))
     }
 
     pub(crate) fn binding(&self) -> Arc<Binding> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 use std::panic::Location;
+use std::pin::pin;
 use std::sync::Arc;
 
 use sora_core::plan::Plan;
@@ -133,15 +134,18 @@ impl Table {
     ) -> Result<bool> {
         let mut watch = Watch::start(self.store(), self.name(), Operation::Get, location);
         let span = watch.span();
-        let read = async {
-            let mut read = Read::new(self.binding(), self.columns().clone());
-            read.access = Access::Keys(Arc::new(key));
-            read.pace = Pace::Lookup;
-            let report = self.read_again(&mut read, sink).await?;
-            watch.read(report, report.received);
-            Ok(report.received > 0)
+        let read = {
+            // Pinned where it is: moving it into the span's future would copy all of it.
+            let read = pin!(async {
+                let mut read = Read::new(self.binding(), self.columns().clone());
+                read.access = Access::Keys(Arc::new(key));
+                read.pace = Pace::Lookup;
+                let report = self.read_again(&mut read, sink).await?;
+                watch.read(report, report.received);
+                Ok(report.received > 0)
+            });
+            read.instrument(span).await
         };
-        let read = read.instrument(span).await;
         watch.end(read)
     }
 
