@@ -13,28 +13,15 @@ pub use crate::position::portions;
 pub fn select<D: Dialect, O: Out>(read: &Read, portion: Portion, limit: Option<u64>, out: &mut O) {
     let mut walk = Walk::<D, O>::new(&read.binding, out);
     let inner = read.output == Output::Count && (limit.is_some() || read.offset > 0);
-    if inner {
-        walk.text("SELECT count(*) FROM (");
+    if O::TEXT {
+        walk.heads(read, inner);
     }
-    walk.text("SELECT ");
-    match read.output {
-        Output::Count if inner => walk.text("1"),
-        Output::Count => walk.text("count(*)"),
-        _ => {
-            walk.columns(&read.columns);
-            for column in label_columns(&read.binding, &read.columns) {
-                walk.text(", ");
-                walk.column(column);
-            }
-        }
-    }
-    walk.text(" FROM ");
     if let Access::Keys(keys) = &read.access {
         walk.key_source(keys);
     }
     walk.table();
     walk.conditions(read, portion);
-    if read.output == Output::Rows {
+    if O::TEXT && read.output == Output::Rows {
         walk.order(&read.sort);
     }
     walk.bounds(limit, read.offset);
@@ -87,6 +74,26 @@ fn lost_by<D: Dialect>(binding: &Binding, column: u16) -> Vec<String> {
 }
 
 impl<D: Dialect, O: Out> Walk<'_, D, O> {
+    /// Writes what is selected, which holds no value.
+    fn heads(&mut self, read: &Read, inner: bool) {
+        if inner {
+            self.text("SELECT count(*) FROM (");
+        }
+        self.text("SELECT ");
+        match read.output {
+            Output::Count if inner => self.text("1"),
+            Output::Count => self.text("count(*)"),
+            _ => {
+                self.columns(&read.columns);
+                for column in label_columns(&read.binding, &read.columns) {
+                    self.text(", ");
+                    self.column(column);
+                }
+            }
+        }
+        self.text(" FROM ");
+    }
+
     fn conditions(&mut self, read: &Read, portion: Portion) {
         let mut word = " WHERE ";
         if let Access::Keys(keys) = &read.access {

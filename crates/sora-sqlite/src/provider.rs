@@ -201,6 +201,27 @@ impl Shared {
             done => Some(done),
         }
     }
+
+    /// Runs a read on a thread, and pushes what it sends into the sink.
+    async fn read_on_thread(
+        &self,
+        read: &Read,
+        small: bool,
+        sink: &mut dyn RowSink,
+    ) -> Result<ReadReport> {
+        let (sender, receiver) = chunk::channel();
+        let job_read = read.clone();
+        let gauge = small.then(|| self.gauge.clone());
+        let job: Job = Box::new(move |worker| {
+            let start_us = worker.config.clock.now_us();
+            worker.read(&job_read, &sender);
+            if let Some(gauge) = gauge {
+                note(&gauge, &worker.config, start_us);
+            }
+        });
+        self.to_reader(job).await?;
+        chunk::receive(receiver, sink).await
+    }
 }
 
 fn note(gauge: &Gauge, config: &SqliteConfig, start_us: u64) {
@@ -260,18 +281,8 @@ impl Provider for Sqlite {
                 return done;
             }
         }
-        let (sender, receiver) = chunk::channel();
-        let job_read = read.clone();
-        let gauge = small.then(|| shared.gauge.clone());
-        let job: Job = Box::new(move |worker| {
-            let start_us = worker.config.clock.now_us();
-            worker.read(&job_read, &sender);
-            if let Some(gauge) = gauge {
-                note(&gauge, &worker.config, start_us);
-            }
-        });
-        shared.to_reader(job).await?;
-        chunk::receive(receiver, sink).await
+        // Apart, so that the future of an inline read is small.
+        Box::pin(shared.read_on_thread(read, small, sink)).await
     }
 
     async fn write(&self, write: &Write, sink: &mut dyn RowSink) -> Result<WriteReport> {

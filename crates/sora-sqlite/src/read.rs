@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sora_core::read::{Output, Read, ReadReport};
+use sora_core::read::{Access, Output, Read, ReadReport};
 use sora_core::{Error, Result, RowSink};
 use sora_sql::{Portion, portions, read_shape, render, select};
 
@@ -23,6 +23,8 @@ pub(crate) fn run(
     if read.output == Output::Count {
         return count(link, read).map_err(at);
     }
+    // A key has one row: there is nothing to look for behind it.
+    let is_one = matches!(&read.access, Access::Keys(keys) if keys.len() == 1);
     let mut gate = read.gate(sink);
     for portion in portions(read) {
         let left = read.limit.map(|limit| limit.saturating_sub(gate.report().received));
@@ -34,7 +36,7 @@ pub(crate) fn run(
         while let Some(row) = rows.next().map_err(store_error).map_err(at)? {
             pulled.fetch_add(1, Ordering::Relaxed);
             let row = SteppedRow { row, binding: &read.binding, columns: &read.columns };
-            if gate.row(&row)?.is_break() {
+            if gate.row(&row)?.is_break() || is_one {
                 return Ok(gate.report());
             }
         }

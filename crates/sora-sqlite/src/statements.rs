@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 /// Remembers the text of the statements that were used last.
 #[derive(Debug)]
 pub(crate) struct Statements {
-    texts: HashMap<Box<[u8]>, Entry>,
+    texts: HashMap<Box<[u8]>, Entry, RandomState>,
     shape: Vec<u8>,
     uses: u64,
     texts_max: usize,
@@ -20,7 +22,7 @@ struct Entry {
 
 impl Statements {
     pub(crate) fn new(texts_max: usize) -> Self {
-        Self { texts: HashMap::new(), shape: Vec::new(), uses: 0, texts_max }
+        Self { texts: HashMap::default(), shape: Vec::new(), uses: 0, texts_max }
     }
 
     /// Returns the text of a shape, rendered if it is new.

@@ -313,7 +313,8 @@ impl Table {
     async fn read_again(&self, read: &mut Read, sink: &mut dyn RowSink) -> Result<ReadReport> {
         match self.store().provider.read(read, sink).await {
             Err(error) if error.kind() == ErrorKind::Schema => {
-                self.bind_again().await?;
+                // Apart, so that the future of a read that finds its table as it was is small.
+                Box::pin(self.bind_again()).await?;
                 read.binding = self.binding();
                 sink.reset();
                 self.store().provider.read(read, sink).await
