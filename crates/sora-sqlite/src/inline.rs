@@ -4,12 +4,12 @@ use std::sync::{Mutex, MutexGuard};
 
 use sora_core::read::{Access, Output, Pace, Read};
 
-use crate::connection::Link;
+use crate::held::Held;
 
 /// Connections for inline reads, each used by one thread at a time.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    links: Box<[Mutex<Link>]>,
+    links: Box<[Mutex<Held>]>,
 }
 
 /// Keys of one look-up that still count as few.
@@ -24,12 +24,12 @@ impl Pool {
         std::thread::available_parallelism().map_or(1, usize::from).min(Self::LINKS_MAX)
     }
 
-    pub(crate) fn new(links: Vec<Link>) -> Self {
+    pub(crate) fn new(links: Vec<Held>) -> Self {
         Self { links: links.into_iter().map(Mutex::new).collect() }
     }
 
     /// Returns a connection that nobody uses now. One that panicked in use is left alone.
-    pub(crate) fn free(&self) -> Option<MutexGuard<'_, Link>> {
+    pub(crate) fn free(&self) -> Option<MutexGuard<'_, Held>> {
         self.links.iter().find_map(|link| link.try_lock().ok())
     }
 }

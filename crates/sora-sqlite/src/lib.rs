@@ -15,6 +15,7 @@ mod explain;
 mod failure;
 mod functions;
 mod gauge;
+mod held;
 mod inline;
 mod literal;
 mod negotiate;

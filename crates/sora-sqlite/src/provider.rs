@@ -17,11 +17,12 @@ use crate::connection::{Link, Role};
 use crate::deadline::Deadlines;
 use crate::failure::store_error;
 use crate::gauge::Gauge;
+use crate::held::Held;
 use crate::inline::{self, Pool};
 use crate::session::{SqliteSession, busy};
 use crate::worker::{self, Job, Worker};
 use crate::write::Written;
-use crate::{describe, ensure, explain, negotiate, read, write};
+use crate::{describe, ensure, explain, negotiate, write};
 
 /// A SQLite database.
 ///
@@ -61,11 +62,11 @@ impl Sqlite {
         let config = Arc::new(config);
         let (writer, jobs) = blocking::channel::<Job>();
         let for_inline = config.clone();
-        let inline = move |_: &mut Worker| -> Result<Vec<Link>> {
+        let inline = move |_: &mut Worker| -> Result<Vec<Held>> {
             match for_inline.place {
                 Place::Memory => Ok(Vec::new()),
                 Place::File(_) => (0..Pool::links_wanted())
-                    .map(|_| Link::open(&for_inline, Role::Inline))
+                    .map(|_| Link::open(&for_inline, Role::Inline).map(Held::new))
                     .collect(),
             }
         };
@@ -190,7 +191,7 @@ impl Shared {
         let mut link = self.inline.free()?;
         let start_us = self.config.clock.now_us();
         let pulled = std::sync::atomic::AtomicU64::new(0);
-        let done = read::run(&mut link, read, &pulled, sink);
+        let done = link.run(read, &pulled, sink);
         note(&self.gauge, &self.config, start_us);
         match done {
             // Somebody holds a lock, which a thread may wait for.

@@ -49,7 +49,8 @@ impl Worker {
         let watch = self.watch.clone();
         chunk::send(read, chunks, |pulled, sink| {
             let link = self.link_for(read.pace)?;
-            read::run(link, read, pulled, sink)
+            let Link { db, statements } = link;
+            read::run(db, statements, read, pulled, sink)
         });
         set(&watch, None);
     }
