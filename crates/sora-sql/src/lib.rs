@@ -16,6 +16,8 @@ mod select;
 mod shape;
 mod sqlite;
 mod table;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub use change::{change, exists};

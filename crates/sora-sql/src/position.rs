@@ -47,14 +47,12 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
                 self.column(first.column);
                 self.text(if null { " IS NOT NULL" } else { " IS NULL" });
             }
-            (Portion::Near, true) => {
+            (portion, true) if portion == Portion::Near || first.descending => {
                 self.is_null(first.column);
-                if sort.len() > 1 {
-                    self.text(" AND ");
-                    self.behind(&sort[1..], &after[1..], Portion::All);
-                } else {
-                    self.text(" AND ");
-                    self.constant(Truth::False);
+                self.text(" AND ");
+                match sort.len() {
+                    1 => self.constant(Truth::False),
+                    _ => self.behind(&sort[1..], &after[1..], Portion::All),
                 }
             }
             (portion, _) if is_row_value(self.binding, sort, after, portion) => {
@@ -96,10 +94,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
     /// Writes the range of the first column; says whether there is one.
     fn bound(&mut self, sort: Sort, value: &Value, portion: Portion) -> bool {
         if value.is_null() {
-            if sort.descending {
-                self.is_null(sort.column);
-            }
-            return sort.descending;
+            return false;
         }
         if sort.descending && self.is_nullable(sort.column) && portion == Portion::All {
             return false;

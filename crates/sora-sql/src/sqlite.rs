@@ -215,7 +215,7 @@ fn check(text: &mut String, column: &Column) {
         (Type::Bool, _) => format!("{name} IN (0, 1)"),
         (Type::I64, Some((min, max))) => format!("{name} BETWEEN {min} AND {max}"),
         (Type::Uuid, _) => format!("length({name}) = 16"),
-        (Type::Date, _) => format!("{name} = date({name})"),
+        (Type::Date, _) => format!("{name} IS date({name})"),
         (Type::Timestamp, _) => timestamp_check(&name),
         (Type::Decimal { precision, scale }, _) => decimal_check(&name, precision, scale),
         _ => return,
@@ -229,7 +229,7 @@ fn timestamp_check(name: &str) -> String {
     let digits = "[0-9]".repeat(6);
     format!(
         "{name} GLOB '????-??-??T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].{digits}Z' \
-         AND substr({name}, 1, 19) = strftime('%Y-%m-%dT%H:%M:%S', substr({name}, 1, 19))"
+         AND substr({name}, 1, 19) IS strftime('%Y-%m-%dT%H:%M:%S', substr({name}, 1, 19))"
     )
 }
 

@@ -205,6 +205,16 @@ impl SqliteConfig {
             Place::Memory => None,
         }
     }
+
+    /// Whether there is a write-ahead log that holds something.
+    pub(crate) fn has_log(&self) -> bool {
+        let log = self.path().map(|path| {
+            let mut log = path.into_os_string();
+            log.push("-wal");
+            PathBuf::from(log)
+        });
+        log.and_then(|log| log.metadata().ok()).is_some_and(|log| log.len() > 0)
+    }
 }
 
 impl fmt::Display for SqliteConfig {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use sora_core::{Error, ErrorKind, Result, Retry};
 
 use crate::config::{SqliteConfig, Synchronous};
@@ -44,12 +44,29 @@ impl Link {
             None => Connection::open_in_memory_with_flags(flags(false)).map_err(store_error)?,
         };
         let at = |error: Error| error.with("database", config);
-        configure(&db, config, role).map_err(store_error).map_err(at)?;
+        configure(&db, config, role).map_err(|error| opened(error, config)).map_err(at)?;
         functions::register(&db).map_err(store_error).map_err(at)?;
-        check_encoding(&db).map_err(at)?;
+        check_encoding(&db)
+            .map_err(|error| opened(error, config))
+            .and_then(|encoding| utf8(&encoding))
+            .map_err(at)?;
         db.set_prepared_statement_cache_capacity(config.statements_max);
         Ok(Self { db, statements: Statements::new(config.statements_max) })
     }
+}
+
+/// Returns a connection that, closed last, removes the log and its index, which SQLite makes beside
+/// a database in WAL mode even to read it, and which read-only connections leave there. `None` if
+/// there is nothing to remove, or the file cannot be opened so.
+pub(crate) fn tidier(link: &Connection, config: &SqliteConfig) -> Option<Connection> {
+    let mode: String = link.query_row("PRAGMA journal_mode", [], |row| row.get(0)).ok()?;
+    let path = config.path().filter(|_| mode.eq_ignore_ascii_case("wal"))?;
+    let access = flags(false) - OpenFlags::SQLITE_OPEN_CREATE;
+    let db = Connection::open_with_flags(path, access).ok()?;
+    db.pragma_update(None, "query_only", true).ok()?;
+    // Only a connection that has looked into the log has it open.
+    db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).ok()?;
+    Some(db)
 }
 
 fn flags(read_only: bool) -> OpenFlags {
@@ -128,9 +145,24 @@ fn configure(db: &Connection, config: &SqliteConfig, role: Role) -> rusqlite::Re
 }
 
 /// The first look into the file, which tells whether it is a database.
-fn check_encoding(db: &Connection) -> Result<()> {
-    let encoding: String =
-        db.query_row("PRAGMA encoding", [], |row| row.get(0)).map_err(store_error)?;
+fn check_encoding(db: &Connection) -> rusqlite::Result<String> {
+    db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    db.query_row("PRAGMA encoding", [], |row| row.get(0))
+}
+
+/// The error of a first look into a file that failed.
+fn opened(error: rusqlite::Error, config: &SqliteConfig) -> Error {
+    let cannot_open = error.sqlite_error_code() == Some(ErrorCode::CannotOpen);
+    if !(cannot_open && config.read_only) {
+        return store_error(error);
+    }
+    let message = "the database cannot be read here: it is in WAL mode, so SQLite must make files \
+                   beside it, and its directory does not allow that; copy it elsewhere, or run \
+                   `PRAGMA journal_mode = DELETE` on it where it can be written";
+    Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Never).with_source(error)
+}
+
+fn utf8(encoding: &str) -> Result<()> {
     if encoding == "UTF-8" {
         return Ok(());
     }

@@ -13,6 +13,10 @@ use crate::describe::{MEMORY_TABLE, describe};
 use crate::failure::store_error;
 use crate::write::{begin, commit, roll_back};
 
+const CREATE_MEMORY: &str = "CREATE TABLE IF NOT EXISTS \"_sora_columns\" \
+    (table_name TEXT NOT NULL COLLATE NOCASE, column_name TEXT NOT NULL COLLATE NOCASE, \
+    logical_type TEXT NOT NULL, PRIMARY KEY (table_name, column_name)) STRICT, WITHOUT ROWID";
+
 /// Creates the table and indexes of a schema that are missing, in one transaction.
 pub(crate) fn ensure(link: &mut Link, schema: &Schema) -> Result<SchemaReport> {
     begin(link)?;
@@ -61,12 +65,7 @@ fn run(db: &Connection, statement: &str) -> Result<()> {
 
 /// Writes down the types that SQLite lacks.
 fn remember_all(db: &Connection, schema: &Schema) -> Result<()> {
-    run(
-        db,
-        "CREATE TABLE IF NOT EXISTS \"_sora_columns\" (table_name TEXT NOT NULL COLLATE NOCASE, \
-         column_name TEXT NOT NULL COLLATE NOCASE, logical_type TEXT NOT NULL, \
-         PRIMARY KEY (table_name, column_name)) STRICT, WITHOUT ROWID",
-    )?;
+    run(db, CREATE_MEMORY)?;
     // A table of this name that was dropped has left what it was.
     let forget = format!("DELETE FROM {} WHERE table_name = ?1", quoted(MEMORY_TABLE));
     db.execute(&forget, [schema.table()]).map_err(store_error)?;
@@ -110,9 +109,8 @@ fn compare_columns(schema: &Schema, live: &LiveTable, report: &mut SchemaReport)
                  inserted without it",
                 column.name
             );
-            let remedy =
-                format!("ALTER TABLE {} DROP COLUMN {}", quoted(&live.name), quoted(&column.name));
-            report.differs.push(Difference { what, remedy: Some(remedy) });
+            // To drop the column would mend it, and lose what it holds.
+            report.differs.push(Difference { what, remedy: None });
         }
     }
     Ok(())
@@ -123,7 +121,7 @@ fn with_memory(statement: String, live: &LiveTable, column: &Column) -> String {
     let Some(logical) = Logical::of(column.column_type, column.range) else { return statement };
     let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
     format!(
-        "{statement}; INSERT OR REPLACE INTO {} VALUES ({}, {}, {})",
+        "{statement}; {CREATE_MEMORY}; INSERT OR REPLACE INTO {} VALUES ({}, {}, {})",
         quoted(MEMORY_TABLE),
         text(&live.name),
         text(&column.name),
@@ -221,13 +219,17 @@ fn compare_key(schema: &Schema, live: &LiveTable, report: &mut SchemaReport) {
             wanted.join(", ")
         );
         let columns: Vec<String> = wanted.iter().map(|name| quoted(name)).collect();
-        let remedy = format!(
-            "CREATE UNIQUE INDEX {} ON {} ({})",
-            quoted(&format!("{}_{}_key", live.name, wanted.join("_"))),
-            quoted(&live.name),
-            columns.join(", ")
-        );
-        report.differs.push(Difference { what, remedy: Some(remedy) });
+        let is_there =
+            |name: &&str| live.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name));
+        let remedy = wanted.iter().all(is_there).then(|| {
+            format!(
+                "CREATE UNIQUE INDEX {} ON {} ({})",
+                quoted(&format!("{}_{}_key", live.name, wanted.join("_"))),
+                quoted(&live.name),
+                columns.join(", ")
+            )
+        });
+        report.differs.push(Difference { what, remedy });
     }
 }
 

@@ -10,8 +10,10 @@ pub(crate) const CELL_PREFIX: &str = "sora cell: ";
 
 /// Returns an error of SQLite as one of Sora's.
 pub(crate) fn store_error(error: rusqlite::Error) -> Error {
-    let Some(code) = error.sqlite_extended_error_code() else {
-        return other_error(error);
+    let code = match &error {
+        rusqlite::Error::SqliteFailure(failure, _) => failure.extended_code,
+        rusqlite::Error::SqlInputError { error, .. } => error.extended_code,
+        _ => return other_error(error),
     };
     let text = message_of(&error);
     let new = |kind, message: String| Error::new(kind, message);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sora_core::plan::Negotiation;
 use sora_core::provider::{Administer, Administered, Capability, Provider, Session};
 use sora_core::read::{Read, ReadReport};
-use sora_core::write::{Write, WriteReport};
+use sora_core::write::{Outcome, Write, WriteReport};
 use sora_core::{Error, ErrorKind, LiveTable, Result, Retry, RowSink};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -20,7 +20,7 @@ use crate::gauge::Gauge;
 use crate::held::Held;
 use crate::inline::{self, Pool};
 use crate::session::{SqliteSession, busy};
-use crate::worker::{self, Job, Worker};
+use crate::worker::{self, Caller, Job, Worker};
 use crate::write::Written;
 use crate::{describe, ensure, explain, negotiate, write};
 
@@ -153,9 +153,10 @@ impl Shared {
         job: impl FnOnce(&mut Worker) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
+        let (_caller, waiting) = Caller::new();
         self.to_reader(Box::new(move |worker| {
-            if !reply.is_closed() {
-                let _ = reply.send(job(worker));
+            if let Some(done) = worker.look(waiting, job) {
+                let _ = reply.send(done);
             }
         }))
         .await?;
@@ -211,11 +212,12 @@ impl Shared {
         sink: &mut dyn RowSink,
     ) -> Result<ReadReport> {
         let (sender, receiver) = chunk::channel();
+        let (_caller, waiting) = Caller::new();
         let job_read = read.clone();
         let gauge = small.then(|| self.gauge.clone());
         let job: Job = Box::new(move |worker| {
             let start_us = worker.config.clock.now_us();
-            worker.read(&job_read, &sender);
+            worker.look(waiting, |worker| worker.read(&job_read, &sender));
             if let Some(gauge) = gauge {
                 note(&gauge, &worker.config, start_us);
             }
@@ -298,7 +300,7 @@ impl Provider for Sqlite {
             drop(permit);
             written
         });
-        deliver(written.await?, sink)
+        Ok(deliver(written.await?, sink))
     }
 
     async fn describe(&self, table: Option<&str>) -> Result<Vec<LiveTable>> {
@@ -345,17 +347,27 @@ impl Provider for Sqlite {
     }
 }
 
-/// Hands the rows that a write returns to the caller's sink.
-///
-/// # Errors
-///
-/// Those of the sink: the rows are written by then.
-pub(crate) fn deliver(written: Written, sink: &mut dyn RowSink) -> Result<WriteReport> {
-    for row in written.rows.iter() {
-        let flow = sink.row(&row).map_err(|error| error.with_retry(Retry::IfIdempotent))?;
-        if flow.is_break() {
-            break;
+/// Hands the rows that a write returns to the caller's sink. They are written by then: of one that
+/// the sink refuses nothing can be confirmed, and it is not undone either.
+pub(crate) fn deliver(written: Written, sink: &mut dyn RowSink) -> WriteReport {
+    let Written { mut report, rows } = written;
+    // The outcomes of the rows that are returned, in order; of a write by filter the only one.
+    let mut places = (0..report.outcomes.len()).filter(|at| report.outcomes[*at].is_written());
+    let mut place = 0;
+    let mut refused = None;
+    for row in rows.iter() {
+        place = places.next().unwrap_or(place);
+        match sink.row(&row) {
+            Ok(flow) if flow.is_continue() => {}
+            Ok(_) => break,
+            Err(error) => {
+                refused = Some(error.with_retry(Retry::IfIdempotent));
+                break;
+            }
         }
     }
-    Ok(written.report)
+    if let (Some(error), Some(outcome)) = (refused, report.outcomes.get_mut(place)) {
+        *outcome = Outcome::Unknown(error);
+    }
+    report
 }

@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::chunk;
 use crate::connection::Link;
 use crate::provider::{Shared, deliver};
+use crate::worker::Caller;
 use crate::write;
 
 /// A transaction on the writing connection, which it has for itself until its end.
@@ -62,12 +63,13 @@ impl Session for SqliteSession {
     ) -> BoxFuture<'a, Result<ReadReport>> {
         Box::pin(async move {
             let (sender, receiver) = chunk::channel();
+            let (_caller, waiting) = Caller::new();
             let job_read = read.clone();
             self.shared.to_writer(Box::new(move |worker| {
                 if worker.link.db.is_autocommit() {
                     chunk::send(&job_read, &sender, |_, _| Err(write::ended()));
                 } else {
-                    worker.read(&job_read, &sender);
+                    worker.look(waiting, |worker| worker.read(&job_read, &sender));
                 }
             }))?;
             chunk::receive(receiver, sink).await
@@ -88,7 +90,7 @@ impl Session for SqliteSession {
                 }
                 write::run_inside(&mut worker.link, &job_write)
             });
-            deliver(written.await?, sink)
+            Ok(deliver(written.await?, sink))
         })
     }
 

@@ -1,7 +1,10 @@
 //! The threads that own connections, and what they are given to do.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+
+use rusqlite::Connection;
 
 use sora_core::read::{Pace, Read};
 use sora_core::{Error, ErrorKind, Result};
@@ -9,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::chunk::{self, Chunk};
 use crate::config::SqliteConfig;
-use crate::connection::{Link, Role};
+use crate::connection::{Link, Role, tidier};
 use crate::failure::store_error;
 use crate::read;
 
@@ -24,11 +27,41 @@ pub(crate) struct Worker {
     role: Role,
     scan: Option<Link>,
     watch: Watch,
+    /// Closed behind all others.
+    _tidier: Option<Connection>,
 }
 
-/// Who waits for the read that runs now. Statements look at it now and then, and stop when nobody
-/// does: an interrupt from outside could hit the next job instead.
-type Watch = Arc<Mutex<Option<mpsc::Sender<Chunk>>>>;
+/// Whether somebody still waits for the statement that runs now. It looks now and then, and stops if
+/// nobody does: an interrupt from outside could hit the next job instead.
+type Watch = Arc<Mutex<Option<Waiting>>>;
+
+/// Whether the caller of a job still waits for it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waiting(Arc<AtomicBool>);
+
+/// Tells, when the caller's future ends or is dropped, that nobody waits any more.
+#[derive(Debug)]
+pub(crate) struct Caller(Waiting);
+
+impl Caller {
+    /// Returns the caller's end and the job's.
+    pub(crate) fn new() -> (Self, Waiting) {
+        let waiting = Waiting::default();
+        (Self(waiting.clone()), waiting)
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Waiting {
+    fn is_over(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// Instructions of SQLite's machine between two looks, some ten microseconds.
 const INSTRUCTIONS_PER_LOOK: i32 = 1_000;
@@ -36,23 +69,35 @@ const INSTRUCTIONS_PER_LOOK: i32 = 1_000;
 impl Worker {
     pub(crate) fn open(config: Arc<SqliteConfig>, role: Role) -> Result<Self> {
         let watch = Watch::default();
+        let is_clean = role == Role::Write && config.read_only && !config.has_log();
         let link = watched(Link::open(&config, role)?, &watch)?;
-        Ok(Self { link, config, role, scan: None, watch })
+        let tidy = if is_clean { tidier(&link.db, &config) } else { None };
+        Ok(Self { link, config, role, scan: None, watch, _tidier: tidy })
+    }
+
+    /// Does something that only reads, unless nobody waits for it; what runs for long is stopped
+    /// once nobody does.
+    pub(crate) fn look<T>(
+        &mut self,
+        waiting: Waiting,
+        job: impl FnOnce(&mut Self) -> T,
+    ) -> Option<T> {
+        if waiting.is_over() {
+            return None;
+        }
+        set(&self.watch, Some(waiting));
+        let done = job(self);
+        set(&self.watch, None);
+        Some(done)
     }
 
     /// Runs a read and sends its rows.
     pub(crate) fn read(&mut self, read: &Read, chunks: &mpsc::Sender<Chunk>) {
-        if chunks.is_closed() {
-            return;
-        }
-        set(&self.watch, Some(chunks.clone()));
-        let watch = self.watch.clone();
         chunk::send(read, chunks, |pulled, sink| {
             let link = self.link_for(read.pace)?;
             let Link { db, statements } = link;
             read::run(db, statements, read, pulled, sink)
         });
-        set(&watch, None);
     }
 
     fn link_for(&mut self, pace: Pace) -> Result<&mut Link> {
@@ -109,12 +154,12 @@ fn watched(mut link: Link, watch: &Watch) -> Result<Link> {
     let watch = watch.clone();
     let abandoned = move || {
         let waiting = watch.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.as_ref().is_some_and(mpsc::Sender::is_closed)
+        waiting.as_ref().is_some_and(Waiting::is_over)
     };
     link.db.progress_handler(INSTRUCTIONS_PER_LOOK, Some(abandoned)).map_err(store_error)?;
     Ok(link)
 }
 
-fn set(watch: &Watch, waiting: Option<mpsc::Sender<Chunk>>) {
+fn set(watch: &Watch, waiting: Option<Waiting>) {
     *watch.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
 }

@@ -6,5 +6,6 @@ mod support;
 
 mod conformance;
 mod describe;
+mod open;
 mod reads;
 mod writes;
