@@ -19,7 +19,7 @@ pub(crate) struct Line {
 }
 
 macro_rules! lines {
-    ($($name:literal $([$($need:expr),*])? => $check:expr;)*) => {
+    ($($name:literal $([$($need:ident),*])? => $check:expr;)*) => {
         &[$(Line {
             name: $name,
             needs: &[$($($need),*)?],
@@ -30,19 +30,30 @@ macro_rules! lines {
 
 const READ_ONLY: &str = "a store takes writes, or says that it is read-only";
 const SCAN: &str = "a scan gives each row exactly once";
+const APART: &str = "null, empty text and empty bytes stay apart";
+const VALUES: &str = "values come back as they were stored";
+const RECEIVED: &str = "a read reports the rows that it handed out";
+const GOES_ON: &str = "a read goes on behind rows that residual conditions reject";
+const RESIDUAL: &str = "residual conditions reject rows, and these are counted";
 const LOGIC: &str = "exact combinations follow three-valued logic";
+const KEYS: &str = "a read by keys gives each listed row once and no other";
 const SORT: &str = "an exact sort is by value";
 const NULLS: &str = "an exact sort has nulls first ascending and last descending";
+const SORTS: &str = "an exact sort of several columns goes by one after another";
 const LIMIT: &str = "a limit is met exactly";
 const KEYSET: &str = "a keyset read starts right behind its position";
-const RESIDUAL: &str = "residual conditions reject rows, and these are counted";
 const EACH: &str = "a write reports one outcome for each row";
 const ORDER: &str = "outcomes stand in the order of their rows";
+const AFFECTED: &str = "a write counts the rows that it wrote";
 const MISSING: &str = "a missing row is reported as missing";
-const SESSIONS: &str = "sessions can be opened, or are refused";
 const CONFLICT: &str = "a conflict fails its row and names its constraint";
+const ASSIGNED: &str = "the store assigns what an insert leaves out";
+const PATCH: &str = "a patch sets and adds";
+const SUMS: &str = "a sum that does not fit fails and changes nothing";
 const ALONE: &str = "a row that fails leaves the others of its write alone";
+const SESSIONS: &str = "sessions can be opened, or are refused";
 const OWN: &str = "a session sees its own writes";
+const COMMIT: &str = "a commit keeps the writes of a session";
 const DESCRIBED: &str = "a table is described as it was made";
 
 /// If one of these fails, no other can be judged.
@@ -54,15 +65,14 @@ pub(crate) const LINES: &[Line] = lines! {
     "a scan gives each row exactly once" => scan::once;
 
     "rows hold the columns that were asked for, in that order" => scan::projection;
-    "values come back as they were stored" => scan::values;
     "null, empty text and empty bytes stay apart" => scan::nothing_stays_apart;
+    "values come back as they were stored" [APART] => scan::values;
     "a read reports the rows that it handed out" => scan::received;
     "a sink that breaks ends the read" => scan::breaks;
     "a sink that fails ends the read with its error" => scan::sink_fails;
     "a count is the number of rows, or is refused" => scan::count;
     "a read goes on behind rows that residual conditions reject" => scan::goes_on;
-    "residual conditions reject rows, and these are counted"
-        ["a read goes on behind rows that residual conditions reject"] => scan::residual;
+    "residual conditions reject rows, and these are counted" [RECEIVED, GOES_ON] => scan::residual;
     "a read ends when more rows are rejected than allowed" [RESIDUAL] => scan::exceeds;
 
     "exact combinations follow three-valued logic" => filter::combinations;
@@ -79,57 +89,54 @@ pub(crate) const LINES: &[Line] = lines! {
     "exact patterns keep what memory keeps" [LOGIC] => filter::patterns;
     "inexact filters leave out no row that belongs" [LOGIC] => filter::inexact;
 
-    "a read by keys gives each listed row once and no other" => key::once;
-    "keys of every type and of several columns are found"
-        ["a read by keys gives each listed row once and no other"] => key::of_every_type;
-    "a read by keys applies its filter too"
-        ["a read by keys gives each listed row once and no other"] => key::filtered;
-    "a read takes as many keys as declared"
-        ["a read by keys gives each listed row once and no other"] => key::as_many_as_declared;
+    "a read by keys gives each listed row once and no other" [RECEIVED] => key::once;
+    "keys of every type and of several columns are found" [KEYS, VALUES] => key::of_every_type;
+    "a read by keys applies its filter too" [KEYS] => key::filtered;
+    "a read takes as many keys as declared" [KEYS] => key::as_many_as_declared;
 
-    "an exact sort is by value" => sort::by_value;
+    "an exact sort is by value" [VALUES] => sort::by_value;
     "an exact sort has nulls first ascending and last descending" [SORT] => sort::nulls;
-    "an exact sort of several columns goes by one after another" [SORT, NULLS] => sort::columns;
-    "a limit is met exactly" [SORT, NULLS] => page::limit;
-    "offset pages make up the whole order" [SORT, NULLS, LIMIT] => page::offset;
-    "a keyset read starts right behind its position" [SORT, NULLS, LIMIT] => page::keyset;
+    "an exact sort of several columns goes by one after another" [NULLS] => sort::columns;
+    "a limit is met exactly" [NULLS, RECEIVED] => page::limit;
+    "offset pages make up the whole order" [LIMIT] => page::offset;
+    "a keyset read starts right behind its position" [SORTS, LIMIT] => page::keyset;
     "keyset pages miss and repeat no row while others come and go" [KEYSET] => page::others_come_and_go;
 
     "a write reports one outcome for each row" => outcome::one_for_each;
     "outcomes stand in the order of their rows" [EACH] => outcome::in_order;
-    "a missing row is reported as missing" [EACH] => outcome::missing;
     "a write counts the rows that it wrote" => outcome::affected;
+    "a missing row is reported as missing" [EACH] => outcome::missing;
     "a conflict fails its row and names its constraint" [EACH] => insert::conflict;
     "an ignored conflict leaves the stored row as it is" [EACH] => insert::ignored;
-    "an upsert replaces the row with the same key" [EACH] => insert::upsert_by_key;
+    "an upsert replaces the given columns of the row with the same key" [EACH] => insert::upsert_by_key;
     "an upsert goes by a unique index and keeps the key" [EACH] => insert::upsert_by_unique;
     "an upsert that meets another unique fails" [CONFLICT] => insert::upsert_meets_another;
     "nulls never conflict in a unique index" [EACH] => insert::nulls_never_conflict;
     "a row that comes twice in an upsert ends as the last" [EACH] => insert::twice;
-    "the store assigns what an insert leaves out" => insert::assigned;
-    "an identity number is never given twice" ["the store assigns what an insert leaves out"] => insert::identity;
+    "the store assigns what an insert leaves out" [VALUES] => insert::assigned;
+    "an identity number is never given twice" [ASSIGNED] => insert::identity;
     "a row without a required value fails and names the column" => insert::required;
     "an update replaces the given columns and no others" [EACH] => change::update;
-    "a stale version changes nothing" [MISSING] => change::version_checked;
-    "every change counts the version" [EACH] => change::version_counted;
     "a patch sets and adds" [EACH] => change::patched;
-    "a sum that does not fit fails and changes nothing" ["a patch sets and adds"] => change::sums;
-    "a patch by filter is one item for all its rows" [MISSING] => change::patched_by_filter;
+    "a sum that does not fit fails and changes nothing" [PATCH] => change::sums;
+    "a patch by filter is one item for all its rows" [SUMS, MISSING, AFFECTED] => change::patched_by_filter;
     "a delete removes the listed rows and no others" [MISSING] => change::deleted;
-    "a delete by filter removes the rows that meet it" [MISSING] => change::deleted_by_filter;
-    "a change by keys applies its filter too" [MISSING] => change::keys_and_filter;
+    "a delete by filter removes the rows that meet it" [MISSING, AFFECTED] => change::deleted_by_filter;
+    "a change by keys applies its filter too" [MISSING, PATCH] => change::keys_and_filter;
+    "a stale version changes nothing" [MISSING] => change::version_checked;
+    "every change counts the version" [PATCH] => change::version_counted;
     "a row that fails leaves the others of its write alone" [ORDER] => outcome::stand_alone;
-    "an atomic write is whole or nothing, or is refused" [ORDER, ALONE] => outcome::atomic;
-    "returned rows are as stored and in input order, or are refused" [ORDER, ALONE] => outcome::returning;
-    "a write takes as many rows as declared" [EACH] => outcome::as_many_as_declared;
+    "an atomic write is whole or nothing, or is refused" [ALONE, PATCH, AFFECTED] => outcome::atomic;
+    "returned rows are as stored and in input order, or are refused" [ALONE, PATCH] => outcome::returning;
+    "a write takes as many rows as declared" [EACH, AFFECTED] => outcome::as_many_as_declared;
 
     "sessions can be opened, or are refused" => session::declared;
-    "a session sees its own writes" [SESSIONS] => session::sees_its_own;
+    "a session sees its own writes" [SESSIONS, EACH] => session::sees_its_own;
     "nobody sees the writes of a session before its commit" [OWN] => session::unseen;
     "a commit keeps the writes of a session" [OWN] => session::committed;
     "a rollback undoes the writes of a session" [OWN] => session::rolled_back;
-    "a dropped session undoes its writes" [OWN] => session::dropped;
-    "a row that fails in a session leaves the others alone" [OWN, CONFLICT] => session::goes_on;
+    "a dropped session undoes its writes" [COMMIT] => session::dropped;
+    "a row that fails in a session leaves the others alone" [COMMIT, CONFLICT] => session::goes_on;
 
     "a table is described as it was made" => schema::described;
     "making a table again creates nothing and finds no difference" [DESCRIBED] => schema::again;
@@ -139,3 +146,18 @@ pub(crate) const LINES: &[Line] = lines! {
     "names with quotes, spaces, keywords and Unicode are kept apart" => schema::names;
     "explain and ping answer" => schema::answers;
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_rests_on_lines_before_it() {
+        for (at, line) in LINES.iter().enumerate() {
+            let before = |name: &&str| LINES[..at].iter().any(|other| other.name == *name);
+            assert!(line.needs.iter().all(before), "{}: {:?}", line.name, line.needs);
+            assert!(!before(&line.name), "{} is there twice", line.name);
+        }
+        assert!(FOUNDATION.iter().all(|name| LINES.iter().any(|line| line.name == *name)));
+    }
+}

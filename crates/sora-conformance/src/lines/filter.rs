@@ -161,7 +161,7 @@ impl Asking {
             Ok((found, _)) => found,
             Err(error) => return failed(format!("{}: {error}", text().join(" AND "))),
         };
-        let ids: Vec<i64> = found.iter().filter_map(|row| id(row)).collect();
+        let ids: Vec<i64> = found.iter().filter_map(id).collect();
         let distinct: BTreeSet<i64> = ids.iter().copied().collect();
         same("rows that came twice", &(ids.len() - distinct.len()), &0)?;
         for row in rows {

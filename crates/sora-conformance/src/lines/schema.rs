@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use sora_core::plan::Support;
 use sora_core::provider::{Administer, Administered};
-use sora_core::{Assigned, Column, Comparison, Predicate, Schema, Sort, Type, Value};
+use sora_core::{
+    Assigned, Column, Comparison, Predicate, Schema, SchemaBuilder, Sort, Type, Value,
+};
 
 use crate::data::TYPES;
 use crate::report::{Verdict, check, failed, same};
@@ -62,11 +64,7 @@ pub(crate) async fn again(store: &Store) -> Verdict {
 pub(crate) async fn differs(store: &Store) -> Verdict {
     let table = |columns: Vec<Column>| {
         let builder = Schema::builder("t").column(Column::new("id", Type::I64));
-        columns
-            .into_iter()
-            .fold(builder, |builder, column| builder.column(column))
-            .key(["id"])
-            .build()
+        columns.into_iter().fold(builder, SchemaBuilder::column).key(["id"]).build()
     };
     let fixture = store
         .table(table(vec![Column::new("same", Type::Text), Column::new("other", Type::I64)])?)

@@ -17,7 +17,7 @@ use crate::report::{Verdict, check, same};
 use crate::store::{Cells, Fixture, Store, words};
 
 /// Opens a session that has added player 4.
-async fn begun<'s>(store: &'s Store) -> Verdict<(Fixture<'s>, Box<dyn Session>)> {
+async fn begun(store: &Store) -> Verdict<(Fixture<'_>, Box<dyn Session>)> {
     store.needs_sessions()?;
     let fixture = three(store).await?;
     let mut session = store.provider.open().await?;
