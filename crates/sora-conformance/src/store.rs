@@ -102,20 +102,15 @@ impl Fixture<'_> {
         self.schema().visible().collect()
     }
 
-    /// Returns rows in the form in which stores take them.
-    pub(crate) fn rows(
-        &self,
-        columns: &[u16],
-        stamp: Stamp,
-        rows: &[Cells],
-    ) -> Result<Arc<RowBuffer>> {
+    /// Takes in rows as a caller gives them.
+    fn intake(&self, columns: &[u16], stamp: Stamp, rows: &[Cells]) -> Result<Intake<'_>> {
         let mut intake = Intake::new(self.schema(), columns, stamp);
         for row in rows {
             intake.row(|out: &mut dyn CellSink| {
                 row.iter().try_for_each(|value| out.cell(value.cell()))
             })?;
         }
-        Ok(Arc::new(intake.finish()))
+        Ok(intake)
     }
 
     /// Returns an insert of whole rows.
@@ -129,8 +124,11 @@ impl Fixture<'_> {
         rows: &[Cells],
         on_conflict: OnConflict,
     ) -> Result<Write> {
-        let rows = self.rows(columns, Stamp::New, rows)?;
-        let change = Change::Insert { rows, columns: columns.into(), on_conflict };
+        let intake = self.intake(columns, Stamp::New, rows)?;
+        // Sora adds the columns that it assigns itself.
+        let columns = intake.columns().clone();
+        let rows = Arc::new(intake.finish());
+        let change = Change::Insert { rows, columns, on_conflict };
         Ok(Write::new(self.binding.clone(), change))
     }
 
@@ -140,7 +138,7 @@ impl Fixture<'_> {
         rows: &[Cells],
         check_version: bool,
     ) -> Result<Write> {
-        let rows = self.rows(columns, Stamp::Stored, rows)?;
+        let rows = Arc::new(self.intake(columns, Stamp::Stored, rows)?.finish());
         let change = Change::Update { rows, columns: columns.into(), check_version };
         Ok(Write::new(self.binding.clone(), change))
     }
@@ -151,7 +149,7 @@ impl Fixture<'_> {
 
     /// Returns keys of rows, in the form in which stores take them.
     pub(crate) fn keys(&self, keys: &[Cells]) -> Result<Arc<RowBuffer>> {
-        self.rows(self.schema().key(), Stamp::Stored, keys)
+        Ok(Arc::new(self.intake(self.schema().key(), Stamp::Stored, keys)?.finish()))
     }
 
     /// Returns the target of keys that are one i64.
