@@ -1,0 +1,183 @@
+//! `sora import`: a file into a table.
+
+mod bad_lines;
+mod job;
+mod keys;
+mod ledger;
+mod load;
+mod report;
+mod survey;
+mod target;
+
+use std::fmt::Write as _;
+
+use sora::{ErrorKind, Name, Sora, Table};
+
+use self::bad_lines::BadLines;
+use self::job::{Decision, Job, Request};
+use self::ledger::{Ledger, State};
+use self::load::{Load, Tally};
+use self::report::Report;
+use self::survey::Survey;
+use self::target::{Target, Wishes};
+use crate::arguments::Import;
+use crate::console::Console;
+use crate::failure::{Failure, Outcome};
+use crate::input::{Dialect, Format, Source};
+use crate::output::one_line;
+
+/// Imports a file and reports what became of its lines.
+pub(crate) async fn run(store: &Sora, arguments: &Import, console: &mut Console) -> Outcome {
+    let source = Source::open(&arguments.file)?;
+    let dialect = dialect(arguments, &source)?;
+    let table = find_table(store, &arguments.table).await?;
+    let survey = Survey::take(&source, &dialect, table.is_none(), console)?;
+    let wishes = Wishes { columns: arguments.columns.as_ref(), key: arguments.key.as_deref() };
+    let target = match &table {
+        Some(table) => {
+            let numbered = numbered_by(store, table).await?;
+            Target::find(table, &survey, &wishes, numbered.as_deref())?
+        }
+        None => Target::create(&arguments.table, &survey, &wishes)?,
+    };
+    show(console, &source, &dialect, &survey, &target, table.is_none());
+    let request = Request {
+        store,
+        arguments,
+        source: source.name(),
+        survey: &survey,
+        target: &target,
+        settings: settings(&dialect, &target),
+    };
+    let Job { table, ledger, mut entry, was_empty } = match request.decide(table, console).await? {
+        Decision::Load(job) => job,
+        Decision::Known(entry) => {
+            return Report::unchanged(source.name(), &entry).print(arguments.report, console);
+        }
+    };
+    let mut bad = BadLines::new(arguments.errors.as_deref())?;
+    let load = Load {
+        source: &source,
+        dialect: &dialect,
+        names: &survey.names,
+        content: &survey.content,
+        lines: survey.lines,
+        table: &table,
+        target: &target,
+        first_row: entry.first_row.unwrap_or(1),
+        batch_rows: (arguments.batch as usize).min(store.capability().rows_max),
+        on_error: arguments.on_error,
+    };
+    let mut tally = load.run(&mut bad, console).await?;
+    bad.finish()?;
+    if was_empty {
+        tally.tell_apart();
+    }
+    let is_stopped = tally.is_stopped;
+    entry.failed = i64::try_from(tally.failed).unwrap_or(i64::MAX);
+    ledger.set(&mut entry, if is_stopped { State::Incomplete } else { State::Complete }).await?;
+    Report::done(source.name(), table.name(), survey.lines, tally).print(arguments.report, console)
+}
+
+/// Opens the table, if it is there.
+async fn find_table(store: &Sora, name: &str) -> Outcome<Option<Table>> {
+    match store.table(name).await {
+        Ok(table) => Ok(Some(table)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Err(Failure::argument(&error)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The column that numbers the rows of a table, if an import has made it.
+async fn numbered_by(store: &Sora, table: &Table) -> Outcome<Option<String>> {
+    match Ledger::find(store, table.name()).await? {
+        Some(ledger) => Ok(ledger.last_numbered().await?.and_then(|entry| entry.row_column)),
+        None => Ok(None),
+    }
+}
+
+fn dialect(arguments: &Import, source: &Source) -> Outcome<Dialect> {
+    let format = match arguments.format {
+        Some(format) => format,
+        None => source.format()?,
+    };
+    let is_tab = source.name().to_ascii_lowercase().ends_with(".tsv");
+    let nulls = match &*arguments.null {
+        [] => Box::new(["".into()]) as Box<[Box<str>]>,
+        nulls => nulls.iter().map(|null| null.as_str().into()).collect(),
+    };
+    let names = match &arguments.columns {
+        Some(columns) if arguments.no_header => Some(columns.names()),
+        _ => None,
+    };
+    if format == Format::Ndjson && (names.is_some() || arguments.delimiter.is_some()) {
+        return Err(Failure::usage("--no-header and --delimiter are for CSV; this is NDJSON"));
+    }
+    let delimiter = arguments.delimiter.unwrap_or(if is_tab { b'\t' } else { b',' });
+    Ok(Dialect { format, delimiter, nulls, names })
+}
+
+/// What decides, beside the content, which rows come of a file.
+fn settings(dialect: &Dialect, target: &Target) -> String {
+    let Dialect { format, delimiter, nulls, names } = dialect;
+    let mut text = format!("key: {}", target.key_text());
+    // Writing to a String cannot fail.
+    let _ = match format {
+        Format::Ndjson => write!(text, "; ndjson"),
+        Format::Csv => write!(text, "; csv, {:?}, null: {nulls:?}", char::from(*delimiter)),
+    };
+    if let Some(names) = names {
+        let _ = write!(text, "; columns: {names:?}");
+    }
+    text
+}
+
+/// Shows what the columns are and why, before anything is written.
+fn show(
+    console: &mut Console,
+    source: &Source,
+    dialect: &Dialect,
+    survey: &Survey,
+    target: &Target,
+    is_new: bool,
+) {
+    let format = match dialect.format {
+        Format::Csv => "CSV",
+        Format::Ndjson => "NDJSON",
+    };
+    let verb = if is_new { "new table" } else { "table" };
+    console.say(format_args!(
+        "{}: {format}, {} lines, {} bytes; {verb} {}, key: {}",
+        one_line(source.name()),
+        survey.lines,
+        source.bytes(),
+        one_line(&Name(target.schema.table()).to_string()),
+        target.key_text()
+    ));
+    let name_of = |column: u16| one_line(&Name(&target.schema.column(column).name).to_string());
+    let width = target.columns.iter().map(|column| name_of(*column).chars().count()).max();
+    for (column, inferred) in target.columns.iter().zip(&survey.columns) {
+        let schema_column = target.schema.column(*column);
+        let is_key = target.schema.key().contains(column);
+        let null = match (is_new, is_key, inferred.null_line) {
+            (true, true, Some(line)) => {
+                format!("never null, but it is in line {line}: such lines fail")
+            }
+            _ if schema_column.nullable => "or null".into(),
+            _ => String::new(),
+        };
+        let column_type = schema_column.column_type.to_string();
+        let mut line = format!(
+            "  {:<width$}  {column_type:<9}  {null:<7}",
+            name_of(*column),
+            width = width.unwrap_or(0)
+        );
+        if let Some(widened) = inferred.widened.as_ref().filter(|_| is_new)
+            && inferred.column_type == schema_column.column_type
+        {
+            let _ = write!(line, "  {}", one_line(&widened.to_string()));
+        }
+        console.say(line.trim_end());
+    }
+}
