@@ -35,6 +35,12 @@ impl Console {
         }
     }
 
+    /// Returns streams that are no terminal.
+    #[cfg(test)]
+    pub(crate) fn new(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
+        Self { out, err, look: Look::default(), is_interactive: false }
+    }
+
     /// Says something that is not a result, on a line of its own.
     pub(crate) fn say(&mut self, text: impl fmt::Display) {
         // There is nobody to tell that standard error is gone.

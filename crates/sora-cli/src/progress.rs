@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn rates_are_rows_a_second() {
-        let rate = |rows, millis| Rate { rows, elapsed: Duration::from_millis(millis) }.per_second();
+        let rate =
+            |rows, millis| Rate { rows, elapsed: Duration::from_millis(millis) }.per_second();
         assert_eq!(rate(1_000, 500), 2_000);
         assert_eq!(rate(0, 0), 0);
         assert_eq!(rate(1, 0), 1_000_000_000);

@@ -40,6 +40,14 @@ impl StoreAddress {
         matches!(self, Self::Memory | Self::SqliteMemory)
     }
 
+    /// Returns the address of a store of the same kind in a directory.
+    pub(crate) fn beside(&self, directory: &Path) -> Self {
+        match self {
+            Self::SqliteFile(_) => Self::SqliteFile(directory.join("probe.db")),
+            private => private.clone(),
+        }
+    }
+
     /// The file, if the store is one.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {

@@ -114,7 +114,9 @@ impl Request<'_> {
             State::Replacing => {
                 return self.replace(table, ledger, entry).await.map(Decision::Load);
             }
-            State::Incomplete => console.say("an earlier import of this file was interrupted: completing it"),
+            State::Incomplete => {
+                console.say("an earlier import of this file was interrupted: completing it")
+            }
         }
         ledger.set(&mut entry, State::Incomplete).await?;
         let was_empty = is_empty(&table).await?;

@@ -237,7 +237,8 @@ impl Pass<'_> {
                 }
                 RowOutcome::Failed(error) => self.refuse(console, *line, &text_of(error))?,
                 RowOutcome::Unknown(error) => {
-                    let reason = format!("it is unknown whether it was written: {}", text_of(error));
+                    let reason =
+                        format!("it is unknown whether it was written: {}", text_of(error));
                     self.refuse(console, *line, &reason)?;
                 }
                 _ => tally.skipped += 1,

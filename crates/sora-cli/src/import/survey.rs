@@ -31,9 +31,7 @@ impl Survey {
         console: &Console,
     ) -> Outcome<Self> {
         let at = |failure: Failure| match failure {
-            Failure::Failed(message) => {
-                Failure::Failed(format!("{}: {message}", source.name()))
-            }
+            Failure::Failed(message) => Failure::Failed(format!("{}: {message}", source.name())),
             other => other,
         };
         let progress = Progress::start(console, "reading", None);

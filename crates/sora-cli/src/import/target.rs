@@ -88,7 +88,9 @@ impl Target {
         let named = format!("the table {}", Name(schema.table()));
         if table.live().is_view {
             let name = Name(schema.table());
-            return Err(Failure::failed(format!("{name} is a view, which cannot be imported into")));
+            return Err(Failure::failed(format!(
+                "{name} is a view, which cannot be imported into"
+            )));
         }
         let columns = columns_of(schema, &survey.names)?;
         check_types(schema, wishes.columns)?;
@@ -132,9 +134,7 @@ impl Target {
     pub(super) fn key_text(&self) -> String {
         match self.row_column {
             Some(_) => "the number of the row".into(),
-            None => {
-                list(self.schema.key().iter().map(|column| &*self.schema.column(*column).name))
-            }
+            None => list(self.schema.key().iter().map(|column| &*self.schema.column(*column).name)),
         }
     }
 }
