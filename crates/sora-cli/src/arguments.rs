@@ -133,7 +133,7 @@ pub(crate) struct Import {
     #[arg(long)]
     pub(crate) replace: bool,
     /// Rows in a batch, which is written as a whole or not at all
-    #[arg(long, value_name = "ROWS", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "ROWS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) batch: u32,
     /// Import a file that was imported before once more
     #[arg(long)]

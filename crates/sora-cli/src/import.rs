@@ -16,7 +16,7 @@ use sora::{ErrorKind, Name, Sora, Table};
 use self::bad_lines::BadLines;
 use self::job::{Decision, Job, Request};
 use self::ledger::{Ledger, State};
-use self::load::{Load, Tally};
+use self::load::Load;
 use self::report::Report;
 use self::survey::Survey;
 use self::target::{Target, Wishes};

@@ -36,7 +36,8 @@ pub(crate) struct Inferred {
 pub(crate) struct Widened {
     line: u64,
     value: String,
-    narrower: Type,
+    /// What it is not; none if all it does is differ from the strings around it.
+    narrower: Option<Type>,
     why: Option<&'static str>,
 }
 
@@ -46,6 +47,8 @@ struct Candidates {
     values: u64,
     null_line: Option<u64>,
     ruled_out: [Option<RuledOut>; Types::ORDER.len()],
+    /// The first number, `true` or `false` of JSON behind a string.
+    odd: Option<(u64, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -71,11 +74,6 @@ impl Inference {
         }
     }
 
-    /// The number of records so far.
-    pub(crate) fn records(&self) -> u64 {
-        self.records
-    }
-
     /// Says what so many columns are.
     pub(crate) fn finish(mut self, columns: usize) -> Vec<Inferred> {
         self.columns.resize_with(columns, || Candidates::new(None));
@@ -90,6 +88,7 @@ impl Candidates {
             values: 0,
             null_line,
             ruled_out: [const { None }; Types::ORDER.len()],
+            odd: None,
         }
     }
 
@@ -119,6 +118,10 @@ impl Candidates {
                 let values_before = self.values;
                 self.ruled_out[Types::place(column_type)] =
                     Some(RuledOut { line, value: excerpt(text), why, values_before });
+            }
+            let is_odd = matches!(field, Field::Number(_) | Field::Bool(_));
+            if is_odd && self.odd.is_none() && self.possible.without(Types::STRING).is_empty() {
+                self.odd = Some((line, excerpt(text)));
             }
             self.possible = still;
         }
@@ -157,13 +160,21 @@ impl Candidates {
             (_, RuledOut { values_before: 0, .. }) if column_type != Type::Text => return None,
             (_, RuledOut { values_before: 0, .. }) => {
                 let integer = Types::place(Type::I64);
-                let near = narrower.get(integer)?.as_ref().filter(|near| near.why.is_some())?;
-                (integer, near)
+                let near = narrower.get(integer).and_then(Option::as_ref);
+                match near.filter(|near| near.why.is_some()) {
+                    Some(near) => (integer, near),
+                    None => return self.odd(),
+                }
             }
             longest => longest,
         };
         let RuledOut { line, value, why, .. } = ruled_out.clone();
-        Some(Widened { line, value, narrower: Types::ORDER[place], why })
+        Some(Widened { line, value, narrower: Some(Types::ORDER[place]), why })
+    }
+
+    fn odd(&self) -> Option<Widened> {
+        let (line, value) = self.odd.clone()?;
+        Some(Widened { line, value, narrower: None, why: Some("is not a string, and kept as one") })
     }
 }
 
@@ -181,11 +192,10 @@ pub(crate) fn excerpt(text: &str) -> String {
 impl fmt::Display for Widened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, value, narrower, why } = self;
-        write!(
-            f,
-            "not {narrower}: {} in line {line}",
-            Cell::Text(&value.escape_debug().to_string())
-        )?;
+        if let Some(narrower) = narrower {
+            write!(f, "not {narrower}: ")?;
+        }
+        write!(f, "{} in line {line}", Cell::Text(&value.escape_debug().to_string()))?;
         match why {
             Some(why) => write!(f, " {why}"),
             None => Ok(()),
@@ -260,6 +270,10 @@ mod tests {
     fn json_says_more_than_csv() {
         let lines = r#"{"a":1,"b":"5","c":{"d":1},"e":"2024-01-01","f":300,"g":true,"h":1}
             {"a":2.0,"b":"6","c":null,"f":"Up","g":1,"h":[1],"i":1}"#;
+        assert_eq!(
+            infer("{\"title\":\"Up\"}\n{\"title\":null}\n{\"title\":1776}", Format::Ndjson),
+            ["title text?, '1776' in line 3 is not a string, and kept as one"]
+        );
         assert_eq!(
             infer(lines, Format::Ndjson),
             [

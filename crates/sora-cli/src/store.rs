@@ -3,7 +3,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
+use sora::memory::Memory;
+use sora::sqlite::{Sqlite, SqliteConfig};
 use sora::{Error, ErrorKind, Sora, SoraBuilder};
 
 use crate::failure::Outcome;
@@ -31,8 +34,12 @@ pub(crate) enum Access {
 impl StoreAddress {
     /// Opens the store.
     pub(crate) async fn open(&self, access: Access, builder: SoraBuilder) -> Outcome<Sora> {
-        let _ = access;
-        Ok(builder.open(&self.to_string()).await?)
+        let config = match self {
+            Self::Memory => return Ok(builder.provider(Arc::new(Memory::new()))),
+            Self::SqliteMemory => SqliteConfig::memory(),
+            Self::SqliteFile(path) => SqliteConfig::file(path)?.read_only(access == Access::Read),
+        };
+        Ok(builder.provider(Arc::new(Sqlite::open(config).await?)))
     }
 
     /// Whether what is written is gone when the program ends.

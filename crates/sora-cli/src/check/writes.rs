@@ -299,7 +299,10 @@ fn at_most(name: &str, claimed: usize, probed: Result<usize>) -> Claim {
             claimed: claimed.to_string(),
             found: rows.to_string(),
             verdict: Verdict::Holds,
-            note: if rows < claimed { "more were not tried".into() } else { String::new() },
+            note: match rows < claimed {
+                true => "as many at once; more were not tried".into(),
+                false => "as many at once".into(),
+            },
         },
         Err(error) => undecided("store", name, claimed.to_string(), &error),
     }

@@ -61,11 +61,6 @@ impl BadLines {
         })
     }
 
-    /// The number of lines so far.
-    pub(super) fn count(&self) -> u64 {
-        self.count
-    }
-
     /// Writes what is left to write.
     pub(super) fn finish(&mut self) -> Outcome {
         self.write(BufWriter::flush)

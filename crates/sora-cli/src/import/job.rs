@@ -1,7 +1,6 @@
 //! Whether a file is imported, and what must be done before its first row is written.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use sora::{Cell, Name, Query, Row, RowSink, Sora, Sort, Table};
 
