@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::config::SqliteConfig;
+
 /// Sends look-ups to the reading threads while the file is cold: from one that took too long until
 /// several in a row were fast again.
 #[derive(Debug, Default)]
@@ -19,8 +21,13 @@ impl Gauge {
         self.fast_wanted.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes note of how a look-up went, wherever it ran.
-    pub(crate) fn note(&self, was_fast: bool) {
+    /// Takes note of a look-up that began at a time and has just ended, wherever it ran.
+    pub(crate) fn note(&self, config: &SqliteConfig, start_us: u64) {
+        let took_us = config.clock.now_us().saturating_sub(start_us);
+        self.take(took_us <= config.inline_us_max);
+    }
+
+    fn take(&self, was_fast: bool) {
         if was_fast {
             if !self.is_inline() {
                 let _ =
@@ -41,17 +48,17 @@ mod tests {
     #[test]
     fn one_slow_look_up_leaves_and_several_fast_ones_return() {
         let gauge = Gauge::default();
-        gauge.note(true);
+        gauge.take(true);
         assert!(gauge.is_inline());
-        gauge.note(false);
+        gauge.take(false);
         for _ in 0..Gauge::FAST_WANTED - 1 {
-            gauge.note(true);
+            gauge.take(true);
             assert!(!gauge.is_inline());
         }
-        gauge.note(false);
+        gauge.take(false);
         for _ in 0..Gauge::FAST_WANTED {
             assert!(!gauge.is_inline());
-            gauge.note(true);
+            gauge.take(true);
         }
         assert!(gauge.is_inline());
     }

@@ -193,7 +193,7 @@ impl Shared {
         let start_us = self.config.clock.now_us();
         let pulled = std::sync::atomic::AtomicU64::new(0);
         let done = link.run(read, &pulled, sink);
-        note(&self.gauge, &self.config, start_us);
+        self.gauge.note(&self.config, start_us);
         match done {
             // Somebody holds a lock, which a thread may wait for.
             Err(error) if error.kind() == ErrorKind::Busy => {
@@ -216,20 +216,11 @@ impl Shared {
         let job_read = read.clone();
         let gauge = small.then(|| self.gauge.clone());
         let job: Job = Box::new(move |worker| {
-            let start_us = worker.config.clock.now_us();
-            worker.look(waiting, |worker| worker.read(&job_read, &sender));
-            if let Some(gauge) = gauge {
-                note(&gauge, &worker.config, start_us);
-            }
+            worker.look(waiting, |worker| worker.read(&job_read, gauge.as_deref(), &sender));
         });
         self.to_reader(job).await?;
         chunk::receive(receiver, sink).await
     }
-}
-
-fn note(gauge: &Gauge, config: &SqliteConfig, start_us: u64) {
-    let took_us = config.clock.now_us().saturating_sub(start_us);
-    gauge.note(took_us <= config.inline_us_max);
 }
 
 impl Drop for Shared {
@@ -278,7 +269,10 @@ impl Provider for Sqlite {
         let shared = &self.0;
         let small = inline::is_small(read);
         if small && shared.readers.is_some() {
-            // Inline reads in a loop would never let another task of the thread run.
+            // Inline reads in a loop would never let another task of the thread run. Two units of the
+            // 128 that a task has for each poll: a runtime may poll a task twice between two polls of
+            // another one.
+            tokio::task::coop::consume_budget().await;
             tokio::task::coop::consume_budget().await;
             if let Some(done) = shared.read_inline(read, sink) {
                 return done;

@@ -69,7 +69,7 @@ impl Session for SqliteSession {
                 if worker.link.db.is_autocommit() {
                     chunk::send(&job_read, &sender, |_, _| Err(write::ended()));
                 } else {
-                    worker.look(waiting, |worker| worker.read(&job_read, &sender));
+                    worker.look(waiting, |worker| worker.read(&job_read, None, &sender));
                 }
             }))?;
             chunk::receive(receiver, sink).await

@@ -14,6 +14,7 @@ use crate::chunk::{self, Chunk};
 use crate::config::SqliteConfig;
 use crate::connection::{Link, Role, tidier};
 use crate::failure::store_error;
+use crate::gauge::Gauge;
 use crate::read;
 
 /// Something for a thread to do.
@@ -91,12 +92,23 @@ impl Worker {
         Some(done)
     }
 
-    /// Runs a read and sends its rows.
-    pub(crate) fn read(&mut self, read: &Read, chunks: &mpsc::Sender<Chunk>) {
+    /// Runs a read and sends its rows; takes note of the time of a look-up.
+    pub(crate) fn read(
+        &mut self,
+        read: &Read,
+        gauge: Option<&Gauge>,
+        chunks: &mpsc::Sender<Chunk>,
+    ) {
         chunk::send(read, chunks, |pulled, sink| {
-            let link = self.link_for(read.pace)?;
-            let Link { db, statements } = link;
-            read::run(db, statements, read, pulled, sink)
+            let config = self.config.clone();
+            let start_us = gauge.map(|_| config.clock.now_us());
+            let done = self.link_for(read.pace).and_then(|Link { db, statements }| {
+                read::run(db, statements, read, pulled, sink)
+            });
+            if let (Some(gauge), Some(start_us)) = (gauge, start_us) {
+                gauge.note(&config, start_us);
+            }
+            done
         });
     }
 

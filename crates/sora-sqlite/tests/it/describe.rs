@@ -1,64 +1,58 @@
-//! Tables as the catalogue tells them, and tables that are made to fit a schema.
+//! Tables as the catalogue tells them.
+
+use std::sync::Arc;
 
 use expect_test::{Expect, expect};
+use sora_core::Comparison::{Equal, Greater, Less, NotEqual};
 use sora_core::plan::Support;
 use sora_core::provider::DynProvider;
 use sora_core::text::{self, Parameters};
 use sora_core::{
-    Assigned, Binding, Column, ErrorKind, FilterLimits, LiveTable, Predicate, Schema, Type, Value,
+    Assigned, Binding, Column, ErrorKind, FilterLimits, LiveColumn, LiveTable, Predicate, Schema,
+    Type, Value,
 };
-use std::sync::Arc;
 
 use crate::support::{
-    Store, all_rows, bind, ensure, fill, found, live, lookup, query, read, support, text as value,
+    Store, all_rows, bind, explain, found, live, lookup, query, read, support, text as value,
 };
 
 fn show(live: &LiveTable) -> String {
-    let mut shown = format!("{}{}\n", live.name, if live.is_view { " (view)" } else { "" });
-    for column in &live.columns {
-        let mut line = format!("  {:?} {:?} {}", column.name, column.declared, column.column_type);
-        if let Some((min, max)) = column.range {
-            line += &format!(" {min}..={max}");
-        }
-        for (is, word) in [
-            (column.nullable, "nullable"),
-            (!column.is_enforced, "loose"),
-            (column.hidden, "hidden"),
-        ] {
-            line += if is { " " } else { "" };
-            line += if is { word } else { "" };
-        }
-        if let Some(collation) = &column.collation {
-            line += &format!(" collate {collation}");
-        }
-        if column.assigned != Assigned::Caller {
-            line += &format!(" {:?}", column.assigned);
-        }
-        shown += &(line + "\n");
-    }
     let names = |columns: &[u16]| -> Vec<String> {
         columns.iter().map(|at| live.column(*at).name.to_string()).collect()
     };
-    shown += &format!("  key {:?}\n", names(&live.key));
+    let mut lines = vec![format!("{}{}", live.name, if live.is_view { " (view)" } else { "" })];
+    lines.extend(live.columns.iter().map(show_column));
+    lines.push(format!("  key {:?}", names(&live.key)));
     for index in &live.indexes {
         let unique = if index.unique { "unique " } else { "" };
         let partial = if index.is_complete { "" } else { " partial" };
-        let descending: Vec<bool> = index.descending.to_vec();
-        shown += &format!(
-            "  {unique}index {:?} {:?} {descending:?}{partial}\n",
-            index.name,
-            names(&index.columns)
-        );
+        let (name, columns) = (&index.name, names(&index.columns));
+        lines.push(format!("  {unique}index {name:?} {columns:?} {:?}{partial}", index.descending));
     }
-    shown
+    lines.join("\n") + "\n"
+}
+
+fn show_column(column: &LiveColumn) -> String {
+    let range = column.range.map(|(min, max)| format!("{min}..={max}"));
+    let collation = column.collation.as_ref().map(|collation| format!("collate {collation}"));
+    let assigned = Some(&column.assigned).filter(|assigned| **assigned != Assigned::Caller);
+    let parts = [
+        Some(format!("  {:?} {:?} {}", column.name, column.declared, column.column_type)),
+        range,
+        column.nullable.then(|| "nullable".into()),
+        (!column.is_enforced).then(|| "loose".into()),
+        column.hidden.then(|| "hidden".into()),
+        collation,
+        assigned.map(|assigned| format!("{assigned:?}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 async fn check(store: &Store, table: &str, expected: Expect) {
     expected.assert_eq(&show(&live(&store.sqlite, table).await));
 }
 
-#[tokio::test]
-async fn found_tables_are_described_by_what_they_declare() {
+async fn found_tables() -> Store {
     let store = Store::new().await;
     store.sql(
         "CREATE TABLE people (
@@ -78,6 +72,12 @@ async fn found_tables_are_described_by_what_they_declare() {
          CREATE TABLE gone (a); CREATE VIEW broken AS SELECT a FROM gone; DROP TABLE gone;
          CREATE VIRTUAL TABLE words USING fts5(word);",
     );
+    store
+}
+
+#[tokio::test]
+async fn found_tables_are_described_by_what_they_declare() {
+    let store = found_tables().await;
     check(
         &store,
         "people",
@@ -136,6 +136,11 @@ async fn found_tables_are_described_by_what_they_declare() {
     "#]],
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_key_is_never_null_or_it_is_the_rowid() {
+    let store = found_tables().await;
     check(
         &store,
         "maybe_null",
@@ -182,6 +187,11 @@ async fn found_tables_are_described_by_what_they_declare() {
     "#]],
     )
     .await;
+}
+
+#[tokio::test]
+async fn all_tables_are_listed_that_can_be_read() {
+    let store = found_tables().await;
     let provider: &dyn DynProvider = &store.sqlite;
     let all = provider.describe(None).await.expect("described");
     let names: Vec<&str> = all.iter().map(|live| &*live.name).collect();
@@ -261,7 +271,7 @@ async fn filters_claim_no_more_than_the_table_keeps() {
     let binding = Arc::new(Binding::new(Arc::new(schema), Arc::new(live)).expect("bound"));
     let day = Predicate::Compare {
         column: 1,
-        comparison: sora_core::Comparison::Less,
+        comparison: Less,
         value: Value::Date(sora_core::Date::MAX),
     };
     assert_eq!(support(&store.sqlite, &binding, day), Support::Unsupported);
@@ -283,7 +293,6 @@ async fn a_collation_never_decides() {
     let binding = found(&store.sqlite, "t").await;
     let compare =
         |comparison, code: &str| Predicate::Compare { column: 0, comparison, value: value(code) };
-    use sora_core::Comparison::{Equal, Greater, Less, NotEqual};
     let ask = async |filter| query(&store.sqlite, &binding, filter).await;
     assert_eq!(ask(compare(Equal, "A")).await, [""; 0]);
     assert_eq!(ask(compare(Equal, "a")).await, ["a|1"]);
@@ -300,191 +309,6 @@ async fn a_collation_never_decides() {
     let many: Vec<&[Value]> = many.iter().map(std::slice::from_ref).collect();
     assert_eq!(read(&store.sqlite, &lookup(&binding, &many)).await.expect("read"), ["B|2"]);
     // Its index finds what is equal, and is said to be lost for order.
-    let plan = crate::support::explain(&store.sqlite, &key("B"), false).await;
+    let plan = explain(&store.sqlite, &key("B"), false).await;
     assert_eq!(plan.indexes, ["sqlite_autoindex_t_1"]);
-}
-
-fn cities() -> Schema {
-    Schema::builder("cities")
-        .column(Column::new("id", Type::I64).assigned(Assigned::Identity))
-        .column(Column::new("name", Type::Text).assigned(Assigned::Default(value("?"))))
-        .column(Column::new("founded", Type::Date).nullable())
-        .column(Column::new("level", Type::I64).range(0, 9))
-        .key(["id"])
-        .index(["founded"])
-        .unique(["name"])
-        .build()
-        .expect("a schema")
-}
-
-#[tokio::test]
-async fn a_table_that_is_made_is_found_as_it_was_meant() {
-    let store = Store::new().await;
-    let report = ensure(&store.sqlite, &cities()).await.expect("ensured");
-    assert_eq!((report.created.len(), report.differs.len()), (3, 0));
-    let found = live(&store.sqlite, "cities").await.to_schema().expect("a schema");
-    assert_eq!(found, cities());
-    let again = ensure(&store.sqlite, &cities()).await.expect("ensured");
-    assert_eq!(again, sora_core::provider::SchemaReport::default());
-    // A missing index is made again.
-    store.sql("DROP INDEX cities_founded_idx");
-    let report = ensure(&store.sqlite, &cities()).await.expect("ensured");
-    assert_eq!(report.created, ["CREATE INDEX \"cities_founded_idx\" ON \"cities\" (\"founded\")"]);
-}
-
-#[tokio::test]
-async fn what_differs_is_reported_and_left() {
-    let store = Store::new().await;
-    store.sql(
-        "CREATE TABLE cities (name TEXT NOT NULL, founded INTEGER, extra TEXT NOT NULL, \
-         unused TEXT, UNIQUE (extra)); CREATE UNIQUE INDEX found ON cities (founded); \
-         INSERT INTO cities VALUES ('a', 1, 'x', NULL)",
-    );
-    let before = store.rows("SELECT sql FROM sqlite_schema WHERE name = 'cities'");
-    let report = ensure(&store.sqlite, &cities()).await.expect("ensured");
-    let differs: Vec<String> = report
-        .differs
-        .iter()
-        .map(|differs| {
-            format!("{}\n    {}", differs.what, differs.remedy.as_deref().unwrap_or("-"))
-        })
-        .collect();
-    expect![[r#"
-        the column "id" is missing, and rows that are there would have no value for it: give it a constant default or make it nullable
-            -
-        the default of the column "name" is none in the store, and '?' in the schema
-            -
-        the column "founded" is i64 ("INTEGER" in SQLite), not date
-            -
-        the column "level" is missing, and rows that are there would have no value for it: give it a constant default or make it nullable
-            -
-        the table has a column "extra" that is never null and has no default: rows cannot be inserted without it
-            -
-        the key is (rowid) in the store, and (id) in the schema
-            -
-        the store has a unique index "found" on (founded)
-            DROP INDEX "found"
-        the store has a unique index "sqlite_autoindex_cities_1" on (extra)
-            -"#]].assert_eq(&differs.join("\n"));
-    assert_eq!(store.rows("SELECT sql FROM sqlite_schema WHERE name = 'cities'"), before);
-}
-
-#[tokio::test]
-async fn a_remedy_mends_what_it_is_offered_for() {
-    let store = Store::new().await;
-    store.sql("CREATE TABLE strict (id INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT");
-    let wider = Schema::builder("strict")
-        .column(Column::new("id", Type::I64))
-        .column(Column::new("name", Type::Text))
-        .column(Column::new("day", Type::Date).nullable())
-        .column(Column::new("level", Type::I64).assigned(Assigned::Default(Value::I64(1))))
-        .key(["id"])
-        .build()
-        .expect("a schema");
-    let report = ensure(&store.sqlite, &wider).await.expect("ensured");
-    assert_eq!(report.differs.len(), 2);
-    for differs in &report.differs {
-        store.sql(differs.remedy.as_deref().expect("a remedy"));
-    }
-    let report = ensure(&store.sqlite, &wider).await.expect("ensured");
-    assert_eq!(report.differs, []);
-    assert_eq!(live(&store.sqlite, "strict").await.columns[2].column_type, Type::Date);
-}
-
-#[tokio::test]
-async fn equal_rows_are_in_the_way_of_a_unique_index() {
-    let store = Store::new().await;
-    store.sql(
-        "CREATE TABLE cities (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL) STRICT",
-    );
-    store.sql("INSERT INTO cities (name) VALUES ('a'), ('a')");
-    let schema = Schema::builder("cities")
-        .column(Column::new("id", Type::I64).assigned(Assigned::Identity))
-        .column(Column::new("name", Type::Text))
-        .key(["id"])
-        .index(["name", "id"])
-        .unique(["name"])
-        .build()
-        .expect("a schema");
-    let error = ensure(&store.sqlite, &schema).await.expect_err("refused");
-    assert_eq!((error.kind(), error.constraint()), (ErrorKind::Conflict, Some("cities_name_key")));
-    assert!(error.to_string().contains("rows that are there have the same (name)"), "{error}");
-    // Nothing of it was done.
-    assert_eq!(store.rows("SELECT count(*) FROM sqlite_schema WHERE type = 'index'"), ["0"]);
-    // A name that is taken elsewhere is told.
-    store.sql("UPDATE cities SET name = id; CREATE TABLE cities_name_key (a TEXT)");
-    let report = ensure(&store.sqlite, &schema).await.expect("ensured");
-    assert!(report.differs[0].what.contains("its name is taken by"), "{report:?}");
-}
-
-#[tokio::test]
-async fn what_is_remembered_is_believed_only_while_it_fits() {
-    let store = Store::new().await;
-    let schema = Schema::builder("days")
-        .column(Column::new("id", Type::I64))
-        .column(Column::new("day", Type::Date))
-        .key(["id"])
-        .build()
-        .expect("a schema");
-    let binding = bind(&store.sqlite, schema).await;
-    fill(&store.sqlite, &binding, &[&[Value::I64(1), Value::Date(sora_core::Date::MIN)]]).await;
-    let day = async || live(&store.sqlite, "days").await.columns[1].column_type;
-    assert_eq!(day().await, Type::Date);
-    store.sql("DROP TABLE days; CREATE TABLE days (id INTEGER PRIMARY KEY, day TEXT)");
-    assert_eq!(day().await, Type::Text);
-    store.sql("DROP TABLE days; CREATE TABLE days (id INTEGER PRIMARY KEY, day BLOB) STRICT");
-    assert_eq!(day().await, Type::Bytes);
-}
-
-#[tokio::test]
-async fn checks_keep_out_what_is_not_of_the_type() {
-    let store = Store::new().await;
-    let schema = Schema::builder("checked")
-        .column(Column::new("flag", Type::Bool).nullable())
-        .column(Column::new("day", Type::Date).nullable())
-        .column(Column::new("at", Type::Timestamp).nullable())
-        .column(Column::new("price", Type::Decimal { precision: 4, scale: 2 }).nullable())
-        .column(Column::new("part", Type::Decimal { precision: 2, scale: 2 }).nullable())
-        .column(Column::new("whole", Type::Decimal { precision: 3, scale: 0 }).nullable())
-        .column(Column::new("uuid", Type::Uuid).nullable())
-        .build()
-        .expect("a schema");
-    bind(&store.sqlite, schema).await;
-    let db = rusqlite::Connection::open(store.path()).expect("opened");
-    let try_insert = |column: &str, literal: &str| {
-        db.execute_batch(&format!("INSERT INTO checked ({column}) VALUES ({literal})")).is_ok()
-    };
-    for (column, good, bad) in [
-        ("flag", &["0", "1", "NULL"][..], &["2", "'x'"][..]),
-        ("day", &["'2024-02-29'", "'0001-01-01'"], &["'2023-02-29'", "'2024-2-9'", "'now'", "''"]),
-        (
-            "at",
-            &["'2024-02-29T23:59:59.999999Z'", "'0001-01-01T00:00:00.000000Z'"],
-            &[
-                "'2024-02-29T24:00:00.000000Z'",
-                "'2024-02-30T00:00:00.000000Z'",
-                "'2024-02-29 00:00:00.000000Z'",
-                "'2024-02-29T00:00:00Z'",
-                "'2024-02-29T00:60:00.000000Z'",
-            ],
-        ),
-        (
-            "price",
-            &["'0.00'", "'-0.01'", "'99.99'", "'-99.99'"],
-            &[
-                "'-0.00'", "'1.5'", "'01.50'", "'.50'", "'100.00'", "'1.500'", "'1,50'",
-                "'--1.50'", "'1.-50'", "''", "'1..50'", "'+1.50'",
-            ],
-        ),
-        ("part", &["'0.99'", "'-0.50'"], &["'1.00'", "'.50'"]),
-        ("whole", &["'0'", "'-999'"], &["'1000'", "'-0'", "'1.0'", "'007'"]),
-        ("uuid", &["randomblob(16)"], &["randomblob(15)", "''"]),
-    ] {
-        for literal in good {
-            assert!(try_insert(column, literal), "{column} {literal}");
-        }
-        for literal in bad {
-            assert!(!try_insert(column, literal), "{column} {literal}");
-        }
-    }
 }

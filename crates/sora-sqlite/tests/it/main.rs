@@ -6,6 +6,9 @@ mod support;
 
 mod conformance;
 mod describe;
+mod ensure;
 mod open;
 mod reads;
+mod sessions;
+mod threads;
 mod writes;

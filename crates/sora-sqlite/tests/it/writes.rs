@@ -50,12 +50,12 @@ async fn check(provider: &dyn DynProvider, mut one: Write, returning: bool, expe
     one.returning = returning.then(|| columns.clone());
     let mut rows = RowBuffer::new(columns.len());
     let report = provider.write(&one, &mut rows).await.expect("written");
-    let mut shown = format!("affected {}\n", report.affected);
-    outcomes(&report).iter().for_each(|line| shown += &format!("{line}\n"));
-    lines(&rows).iter().for_each(|line| shown += &format!("returned {line}\n"));
+    let mut shown = vec![format!("affected {}", report.affected)];
+    shown.extend(outcomes(&report));
+    shown.extend(lines(&rows).iter().map(|line| format!("returned {line}")));
     let stored = read(provider, &all_rows(&one.binding)).await.expect("read");
-    stored.iter().for_each(|line| shown += &format!("stored {line}\n"));
-    expected.assert_eq(&shown);
+    shown.extend(stored.iter().map(|line| format!("stored {line}")));
+    expected.assert_eq(&(shown.join("\n") + "\n"));
 }
 
 #[tokio::test]

@@ -1,0 +1,254 @@
+//! Which thread reads, and what stops it.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use sora_core::provider::DynProvider;
+use sora_core::read::Read;
+use sora_core::write::OnConflict;
+use sora_core::{Binding, Column, ErrorKind, Result, Row, RowBuffer, RowSink, Schema, Type, Value};
+use sora_sqlite::{Clock, Sqlite, SqliteConfig};
+
+use crate::support::{
+    Store, all_rows, bind, count, directory, fill, found, insert, lookup, read, text,
+};
+
+async fn ids(sqlite: &Sqlite, rows: i64) -> Arc<Binding> {
+    let schema = Schema::builder("ids")
+        .column(Column::new("id", Type::I64))
+        .column(Column::new("name", Type::Text))
+        .key(["id"])
+        .build()
+        .expect("a schema");
+    let binding = bind(sqlite, schema).await;
+    let rows: Vec<[Value; 2]> = (1..=rows).map(|id| [Value::I64(id), text("x")]).collect();
+    for rows in rows.chunks(10_000) {
+        let rows: Vec<&[Value]> = rows.iter().map(|row| &row[..]).collect();
+        fill(sqlite, &binding, &rows).await;
+    }
+    binding
+}
+
+/// A clock that goes by a step at each look, and notes which threads look at it.
+#[derive(Clone, Default)]
+struct Steps {
+    now_us: Arc<AtomicU64>,
+    step_us: Arc<AtomicU64>,
+    threads: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Steps {
+    fn clock(&self) -> Clock {
+        let steps = self.clone();
+        Clock::new(move || {
+            let name = std::thread::current().name().unwrap_or_default().to_owned();
+            let place = if name.starts_with("sora-sqlite") { "thread" } else { "inline" };
+            steps.threads.lock().expect("not poisoned").insert(place.into());
+            steps.now_us.fetch_add(steps.step_us.load(Ordering::Relaxed), Ordering::Relaxed)
+        })
+    }
+
+    fn set(&self, step_us: u64) {
+        self.step_us.store(step_us, Ordering::Relaxed);
+    }
+
+    /// Where the clock was looked at since the last question.
+    fn places(&self) -> String {
+        let places = std::mem::take(&mut *self.threads.lock().expect("not poisoned"));
+        places.into_iter().collect::<Vec<_>>().join(" and ")
+    }
+}
+
+#[tokio::test]
+async fn a_slow_look_up_sends_the_next_ones_to_a_thread() {
+    let steps = Steps::default();
+    let store = Store::with(|config| config.clock(steps.clock()).inline_us_max(200)).await;
+    let binding = ids(&store.sqlite, 3).await;
+    let get = async || {
+        let one = lookup(&binding, &[&[Value::I64(2)]]);
+        assert_eq!(read(&store.sqlite, &one).await.expect("read"), ["2|x"]);
+        steps.places()
+    };
+    steps.places();
+    steps.set(200);
+    assert_eq!(get().await, "inline");
+    steps.set(201);
+    assert_eq!(get().await, "inline");
+    for _ in 0..20 {
+        assert_eq!(get().await, "thread");
+    }
+    // Fast again: after several in a row, look-ups run inline.
+    steps.set(1);
+    let mut hops = 0;
+    while get().await == "thread" {
+        hops += 1;
+    }
+    assert_eq!(hops, 8);
+    assert_eq!(get().await, "inline");
+}
+
+#[tokio::test]
+async fn pages_scans_and_many_keys_run_on_a_thread() {
+    let steps = Steps::default();
+    let store = Store::with(|config| config.clock(steps.clock())).await;
+    let binding = ids(&store.sqlite, 9).await;
+    steps.places();
+    let keys: Vec<Value> = (1..=9).map(Value::I64).collect();
+    let keys: Vec<&[Value]> = keys.iter().map(std::slice::from_ref).collect();
+    assert_eq!(read(&store.sqlite, &lookup(&binding, &keys)).await.expect("read").len(), 9);
+    assert_eq!(read(&store.sqlite, &all_rows(&binding)).await.expect("read").len(), 9);
+    // Only look-ups look at the clock, and none was inline.
+    assert_eq!(steps.places(), "");
+    let none = Store::with(|config| config.clock(steps.clock()).inline_us_max(0)).await;
+    let binding = ids(&none.sqlite, 1).await;
+    read(&none.sqlite, &lookup(&binding, &[&[Value::I64(1)]])).await.expect("read");
+    assert_eq!(steps.places(), "thread");
+}
+
+#[tokio::test]
+async fn look_ups_leave_the_thread_to_other_tasks() {
+    // A clock that stands still: no look-up is slow, whatever the machine does.
+    let store = Store::with(|config| config.clock(Clock::new(|| 0))).await;
+    let binding = ids(&store.sqlite, 3).await;
+    let gets = Arc::new(AtomicU32::new(0));
+    let counter = gets.clone();
+    let looking = tokio::spawn(async move {
+        let one = lookup(&binding, &[&[Value::I64(2)]]);
+        for _ in 0..2_000 {
+            assert_eq!(read(&store.sqlite, &one).await.expect("read").len(), 1);
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let other = tokio::spawn(async move {
+        let (mut last, mut most, mut polls) = (0, 0, 0);
+        while last < 2_000 {
+            tokio::task::yield_now().await;
+            let now = gets.load(Ordering::Relaxed);
+            most = most.max(now - last);
+            last = now;
+            polls += 1;
+        }
+        (most, polls)
+    });
+    // The runtime of a test has one worker.
+    let (most, polls) = other.await.expect("joined");
+    looking.await.expect("joined");
+    assert!(most <= 128, "{most} look-ups between two polls");
+    assert!(most > 1 && polls < 2_000, "look-ups were not inline: {polls} polls");
+}
+
+/// A view that never gives a row and never ends.
+const ENDLESS: &str = "CREATE VIEW endless AS WITH RECURSIVE n(i) AS \
+    (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0";
+
+#[tokio::test]
+async fn a_dropped_read_frees_its_thread() {
+    let store = Store::with(|config| config.readers(1)).await;
+    store.sql(ENDLESS);
+    let binding = ids(&store.sqlite, 3).await;
+    let endless = found(&store.sqlite, "endless").await;
+    for _ in 0..3 {
+        let scan = Read::new(endless.clone(), Arc::from([0u16]));
+        tokio::select! {
+            biased;
+            _ = read(&store.sqlite, &scan) => panic!("it ended"),
+            () = tokio::task::yield_now() => {}
+        }
+        // The only thread answers again.
+        assert_eq!(count(&store.sqlite, &all_rows(&binding)).await, Some(3));
+    }
+}
+
+/// Takes some rows and then breaks.
+struct Few(usize);
+
+impl RowSink for Few {
+    fn row(&mut self, _: &dyn Row) -> Result<ControlFlow<()>> {
+        self.0 -= 1;
+        Ok(if self.0 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    fn reset(&mut self) {}
+}
+
+#[tokio::test]
+async fn a_sink_that_breaks_ends_the_statement() {
+    for rows in [1, 4_000, 30_000] {
+        let store = Store::with(|config| config.readers(1)).await;
+        let binding = ids(&store.sqlite, 40_000).await;
+        let provider: &dyn DynProvider = &store.sqlite;
+        let report = provider.read(&all_rows(&binding), &mut Few(rows)).await.expect("read");
+        assert_eq!((report.received, report.rejected), (rows as u64, 0));
+        assert_eq!(count(provider, &all_rows(&binding)).await, Some(40_000));
+    }
+}
+
+#[tokio::test]
+async fn readers_come_first_served_beyond_the_queue() {
+    let store = Store::with(|config| config.readers(1).queue_max(1)).await;
+    let binding = ids(&store.sqlite, 100).await;
+    let all = all_rows(&binding);
+    let one = || async { read(&store.sqlite, &all).await.expect("read").len() };
+    let all = tokio::join!(one(), one(), one(), one(), one(), one());
+    assert_eq!(all, (100, 100, 100, 100, 100, 100));
+}
+
+#[tokio::test]
+async fn a_schema_that_changes_under_a_statement_is_read_anew() {
+    let store = Store::new().await;
+    let binding = ids(&store.sqlite, 1).await;
+    let one = lookup(&binding, &[&[Value::I64(1)]]);
+    assert_eq!(read(&store.sqlite, &one).await.expect("read"), ["1|x"]);
+    store.sql("ALTER TABLE ids ADD COLUMN more TEXT; CREATE INDEX ids_name ON ids (name)");
+    assert_eq!(read(&store.sqlite, &one).await.expect("read"), ["1|x"]);
+    store.sql("ALTER TABLE ids RENAME COLUMN name TO title");
+    for read in [one, all_rows(&binding)] {
+        let mut rows = RowBuffer::new(2);
+        let provider: &dyn DynProvider = &store.sqlite;
+        let error = provider.read(&read, &mut rows).await.expect_err("gone");
+        assert_eq!(error.kind(), ErrorKind::Schema, "{error}");
+    }
+}
+
+/// Runs a future without any runtime.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[test]
+fn no_runtime_is_needed() {
+    block_on(async {
+        let directory = directory();
+        let config = SqliteConfig::file(directory.path().join("x.db")).expect("a path");
+        let sqlite = Sqlite::open(config.busy_timeout_ms(5)).await.expect("opened");
+        let binding = ids(&sqlite, 300).await;
+        let one = lookup(&binding, &[&[Value::I64(2)]]);
+        for _ in 0..300 {
+            assert_eq!(read(&sqlite, &one).await.expect("read"), ["2|x"]);
+        }
+        let provider: &dyn DynProvider = &sqlite;
+        let session = provider.open().await.expect("a session");
+        let row: &[Value] = &[Value::I64(0), text("y")];
+        let adding = insert(&binding, &[row], OnConflict::Fail);
+        let error = provider.write(&adding, &mut RowBuffer::new(0)).await.expect_err("busy");
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        session.commit().await.expect("committed");
+        assert_eq!(read(&sqlite, &all_rows(&binding)).await.expect("read").len(), 300);
+    });
+}
