@@ -4,8 +4,10 @@ use std::fmt;
 use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::panic::Location;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker, ready};
+use std::thread::{self, Thread};
 use std::time::Instant;
 
 use futures_core::Stream;
@@ -48,8 +50,8 @@ enum State {
     Start,
     /// The next keyset page is on its way.
     Page(Task<Result<Fetched>>),
-    /// One cursor pushes pages.
-    Cursor(mpsc::Receiver<Result<RowBuffer>>),
+    /// One cursor pushes pages, and says when it is at its end.
+    Cursor(mpsc::Receiver<Result<Pushed>>),
     End,
 }
 
@@ -58,6 +60,12 @@ struct Fetched {
     rows: RowBuffer,
     received: u64,
     last: Option<Vec<Value>>,
+}
+
+/// What a cursor pushes.
+enum Pushed {
+    Page(RowBuffer),
+    End,
 }
 
 /// What the stream's event says when it ends.
@@ -141,8 +149,10 @@ impl RowStream {
                 Err(error) => Err(error),
             },
             State::Cursor(pages) => match ready!(pages.poll_recv(context)) {
-                Some(rows) => rows.map(|rows| (rows, None)),
-                None => Ok((RowBuffer::default(), None)),
+                Some(Ok(Pushed::Page(rows))) => Ok((rows, None)),
+                Some(Ok(Pushed::End)) => Ok((RowBuffer::default(), None)),
+                Some(Err(error)) => Err(error),
+                None => Err(Error::new(ErrorKind::Cancelled, UNFINISHED)),
             },
         };
         Poll::Ready(match next {
@@ -222,36 +232,62 @@ fn spawn_cursor(
     table: &Table,
     plan: Plan,
     page_rows: u64,
-) -> Result<mpsc::Receiver<Result<RowBuffer>>> {
+) -> Result<mpsc::Receiver<Result<Pushed>>> {
     let (sender, receiver) = mpsc::channel(1);
     let (table, runtime) = (table.clone(), runtime()?);
     let handle = runtime.clone();
     runtime.spawn_blocking(move || {
+        let _inside = handle.enter();
         // The buffer and one page in the channel: at most one page ahead.
         let mut sink = Pages { rows: RowBuffer::new(plan.width), page_rows, sender };
-        let read =
-            handle.block_on(table.run(&plan, (None, PageEnd::Stop), &mut Reader::Store, &mut sink));
-        match read {
-            // A consumer that is gone is told nothing.
-            Ok(_) => drop(sink.flush()),
-            Err(error) => drop(sink.sender.blocking_send(Err(error))),
-        }
+        let read = run_here(async {
+            table.run(&plan, (None, PageEnd::Stop), &mut Reader::Store, &mut sink).await.map(drop)
+        });
+        let last = match read {
+            Ok(()) if sink.flush().is_continue() => Ok(Pushed::End),
+            Ok(()) => return,
+            Err(error) => Err(error),
+        };
+        // A consumer that is gone is told nothing.
+        drop(sink.sender.blocking_send(last));
     });
     Ok(receiver)
+}
+
+/// Runs a future on this thread. The sink inside it waits for the consumer by blocking, which tokio
+/// does not permit inside its own `block_on`.
+fn run_here<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
+        }
+    }
 }
 
 /// Sends rows in pages.
 struct Pages {
     rows: RowBuffer,
     page_rows: u64,
-    sender: mpsc::Sender<Result<RowBuffer>>,
+    sender: mpsc::Sender<Result<Pushed>>,
 }
 
 impl Pages {
     fn flush(&mut self) -> ControlFlow<()> {
         let empty = RowBuffer::new(self.rows.width());
         let rows = std::mem::replace(&mut self.rows, empty);
-        match rows.is_empty() || self.sender.blocking_send(Ok(rows)).is_ok() {
+        match rows.is_empty() || self.sender.blocking_send(Ok(Pushed::Page(rows))).is_ok() {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
@@ -273,6 +309,8 @@ impl RowSink for Pages {
     }
 }
 
+const UNFINISHED: &str = "the page of the stream was not fetched to its end";
+
 /// A spawned task that ends when nobody waits for it.
 struct Task<T>(JoinHandle<T>);
 
@@ -280,10 +318,7 @@ impl<T> Task<Result<T>> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T>> {
         Poll::Ready(match ready!(Pin::new(&mut self.0).poll(context)) {
             Ok(result) => result,
-            Err(error) => {
-                let message = "the page of the stream was not fetched to its end";
-                Err(Error::new(ErrorKind::Cancelled, message).with_source(error))
-            }
+            Err(error) => Err(Error::new(ErrorKind::Cancelled, UNFINISHED).with_source(error)),
         })
     }
 }

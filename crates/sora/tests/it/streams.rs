@@ -1,7 +1,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sora::{End, Event, Filter, Observer, Operation, Sora, StreamOptions};
+use sora::write::{Change, OnConflict};
+use sora::{
+    Cell, Column, End, Event, Filter, Observer, Operation, Query, Schema, Sora, StreamOptions,
+    Type, Value,
+};
 
 use crate::stores::{City, cities, stores};
 
@@ -64,4 +68,31 @@ async fn a_dropped_stream_fetches_at_most_one_page_ahead_and_says_so() {
     drop(stream);
     assert_eq!(reads.dropped.load(Ordering::SeqCst), 1);
     assert!(reads.rows.load(Ordering::SeqCst) <= 20);
+}
+
+/// A table without a key has no place to continue from, so one cursor pushes its pages.
+#[tokio::test]
+async fn a_table_without_a_key_streams_by_one_cursor() {
+    for store in stores().await {
+        let schema = Schema::builder("log").column(Column::new("line", Type::I64)).build();
+        store.ensure(&Arc::new(schema.expect("a schema"))).await.expect("a table");
+        let table = store.table("log").await.expect("a table");
+        let mut intake = table.intake(&[0]);
+        for line in 0..25 {
+            intake.row(|out| out.cell(Cell::I64(line))).expect("a row");
+        }
+        let columns = intake.columns().clone();
+        let rows = Arc::new(intake.finish());
+        let insert = Change::Insert { rows, columns, on_conflict: OnConflict::Fail };
+        table.write(insert).await.expect("written");
+        let mut stream = table.stream(&Query::default(), StreamOptions { page_rows: 4 });
+        let mut lines = Vec::new();
+        while let Some(page) = stream.next().await {
+            let page = page.expect("a page");
+            // A found table of SQLite is read with its `rowid` behind.
+            lines.extend(page.iter().map(|row| row.get(0).to_value()));
+        }
+        lines.sort_by(|left, right| left.cell().sort_order(right.cell()));
+        assert_eq!(lines, (0..25).map(Value::I64).collect::<Vec<_>>());
+    }
 }
