@@ -92,6 +92,7 @@ pub(crate) struct Selection {
 /// it again.
 #[derive(Args, Debug)]
 #[command(after_help = IMPORT_EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Import {
     /// The file; `-` is standard input
     #[arg(value_name = "FILE")]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::failure::Outcome;
 use crate::output::Look;
@@ -15,6 +16,16 @@ pub(crate) struct Console {
     /// Whether `err` is a terminal, which progress can be drawn on.
     pub(crate) is_interactive: bool,
 }
+
+/// What was written to a console that keeps it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Captured {
+    out: Kept,
+    err: Kept,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
 
 impl Console {
     /// Returns the standard streams.
@@ -35,9 +46,9 @@ impl Console {
         }
     }
 
-    /// Returns streams that are no terminal.
-    #[cfg(test)]
-    pub(crate) fn new(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
+    /// Returns streams that are kept as text, as if there were no terminal.
+    pub(crate) fn captured(captured: &Captured) -> Self {
+        let (out, err) = (Box::new(captured.out.clone()), Box::new(captured.err.clone()));
         Self { out, err, look: Look::default(), is_interactive: false }
     }
 
@@ -50,6 +61,40 @@ impl Console {
     /// Writes a line of a result.
     pub(crate) fn print(&mut self, text: impl fmt::Display) -> Outcome {
         Ok(writeln!(self.out, "{text}")?)
+    }
+}
+
+impl Captured {
+    /// The results.
+    pub(crate) fn out(&self) -> String {
+        self.out.text()
+    }
+
+    /// Everything else.
+    #[cfg(test)]
+    pub(crate) fn err(&self) -> String {
+        self.err.text()
+    }
+}
+
+impl Kept {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+
+    /// Bytes are only added: a panic between two of them leaves no less than was written.
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

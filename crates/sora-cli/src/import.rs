@@ -17,12 +17,13 @@ use self::bad_lines::BadLines;
 use self::job::{Decision, Job, Request};
 use self::ledger::{Ledger, State};
 use self::load::Load;
-use self::report::Report;
+use self::report::{Report, ReportedColumn};
 use self::survey::Survey;
 use self::target::{Target, Wishes};
 use crate::arguments::Import;
 use crate::console::Console;
 use crate::failure::{Failure, Outcome};
+use crate::inference::Inferred;
 use crate::input::{Dialect, Format, Source};
 use crate::output::one_line;
 
@@ -40,7 +41,9 @@ pub(crate) async fn run(store: &Sora, arguments: &Import, console: &mut Console)
         }
         None => Target::create(&arguments.table, &survey, &wishes)?,
     };
-    show(console, &source, &dialect, &survey, &target, table.is_none());
+    let columns = columns(&survey, &target, table.is_none());
+    let head = head(&source, &dialect, &survey, &target, table.is_none());
+    show(console, &head, &columns, &survey, &target);
     let request = Request {
         store,
         arguments,
@@ -76,7 +79,8 @@ pub(crate) async fn run(store: &Sora, arguments: &Import, console: &mut Console)
     let is_stopped = tally.is_stopped;
     entry.failed = i64::try_from(tally.failed).unwrap_or(i64::MAX);
     ledger.set(&mut entry, if is_stopped { State::Incomplete } else { State::Complete }).await?;
-    Report::done(source.name(), table.name(), survey.lines, tally).print(arguments.report, console)
+    let report = Report::done(source.name(), table.name(), survey.lines, tally);
+    report.with_columns(columns).print(arguments.report, console)
 }
 
 /// Opens the table, if it is there.
@@ -133,51 +137,66 @@ fn settings(dialect: &Dialect, target: &Target) -> String {
     text
 }
 
+/// Says what the columns of the file are, and why.
+fn columns(survey: &Survey, target: &Target, is_new: bool) -> Vec<ReportedColumn> {
+    let column = |(column, inferred): (&u16, &Inferred)| {
+        let column = target.schema.column(*column);
+        let is_inferred = is_new && inferred.column_type == column.column_type;
+        ReportedColumn {
+            name: column.name.to_string(),
+            r#type: column.column_type.to_string(),
+            nullable: column.nullable,
+            why: inferred.widened.as_ref().filter(|_| is_inferred).map(ToString::to_string),
+        }
+    };
+    target.columns.iter().zip(&survey.columns).map(column).collect()
+}
+
 /// Shows what the columns are and why, before anything is written.
 fn show(
     console: &mut Console,
+    head: &str,
+    columns: &[ReportedColumn],
+    survey: &Survey,
+    target: &Target,
+) {
+    console.say(head);
+    let shown = |column: &ReportedColumn| one_line(&Name(&column.name).to_string());
+    let width = columns.iter().map(|column| shown(column).chars().count()).max().unwrap_or(0);
+    for ((column, at), inferred) in columns.iter().zip(&target.columns).zip(&survey.columns) {
+        let is_key = target.schema.key().contains(at);
+        let null = match (inferred.null_line, column.nullable) {
+            (Some(line), _) if is_key => {
+                format!("never null, but it is in line {line}: such lines fail")
+            }
+            (_, true) => "or null".into(),
+            (_, false) => String::new(),
+        };
+        let why = column.why.as_deref().map(one_line).unwrap_or_default();
+        let line = format!("  {:<width$}  {:<9}  {null:<7}  {why}", shown(column), column.r#type);
+        console.say(line.trim_end());
+    }
+}
+
+/// Says what the file is and where it goes.
+fn head(
     source: &Source,
     dialect: &Dialect,
     survey: &Survey,
     target: &Target,
     is_new: bool,
-) {
+) -> String {
     let format = match dialect.format {
         Format::Csv => "CSV",
         Format::Ndjson => "NDJSON",
     };
-    let verb = if is_new { "new table" } else { "table" };
-    console.say(format_args!(
-        "{}: {format}, {} lines, {} bytes; {verb} {}, key: {}",
+    format!(
+        "{}: {format}, {} lines, {} bytes; {} {}, key: {}",
         one_line(source.name()),
         survey.lines,
         source.bytes(),
+        if is_new { "new table" } else { "table" },
         one_line(&Name(target.schema.table()).to_string()),
         target.key_text()
-    ));
-    let name_of = |column: u16| one_line(&Name(&target.schema.column(column).name).to_string());
-    let width = target.columns.iter().map(|column| name_of(*column).chars().count()).max();
-    for (column, inferred) in target.columns.iter().zip(&survey.columns) {
-        let schema_column = target.schema.column(*column);
-        let is_key = target.schema.key().contains(column);
-        let null = match (is_new, is_key, inferred.null_line) {
-            (true, true, Some(line)) => {
-                format!("never null, but it is in line {line}: such lines fail")
-            }
-            _ if schema_column.nullable => "or null".into(),
-            _ => String::new(),
-        };
-        let column_type = schema_column.column_type.to_string();
-        let mut line = format!(
-            "  {:<width$}  {column_type:<9}  {null:<7}",
-            name_of(*column),
-            width = width.unwrap_or(0)
-        );
-        if let Some(widened) = inferred.widened.as_ref().filter(|_| is_new)
-            && inferred.column_type == schema_column.column_type
-        {
-            let _ = write!(line, "  {}", one_line(&widened.to_string()));
-        }
-        console.say(line.trim_end());
-    }
+    )
 }

@@ -216,7 +216,7 @@ mod tests {
         let mut inference = Inference::default();
         scan(&mut reader, |line, record| inference.observe(line, record)).expect("reads");
         let names = reader.names().to_vec();
-        let show = |(name, inferred): (&Box<str>, Inferred)| {
+        let show = |(name, inferred)| {
             let null = if inferred.nullable { "?" } else { "" };
             let why = inferred.widened.map_or(String::new(), |widened| format!(", {widened}"));
             format!("{name} {}{null}{why}", inferred.column_type)
@@ -225,10 +225,7 @@ mod tests {
     }
 
     fn check_csv(values: &[&str], expected: &str) {
-        let text = format!(
-            "x,y\n{}",
-            values.iter().map(|value| format!("{value},\n")).collect::<String>()
-        );
+        let text = format!("x,y\n{},\n", values.join(",\n"));
         assert_eq!(infer(&text, Format::Csv)[0], expected, "{values:?}");
     }
 

@@ -6,6 +6,7 @@ mod clock;
 mod column_list;
 mod console;
 mod conversion;
+mod demo;
 mod export;
 mod failure;
 mod import;
@@ -66,7 +67,7 @@ async fn run(arguments: Arguments, console: &mut Console) -> Outcome {
     let (store, access) = match &arguments.command {
         Command::Check(check) if check.write => (&check.store, Access::Write),
         Command::Check(check) => (&check.store, Access::Read),
-        Command::Demo(_) => return Ok(()),
+        Command::Demo(demo) => return demo::run(demo, console).await,
         Command::Export(export) => (&export.store, Access::Read),
         Command::Import(import) => (&import.store, Access::Write),
         Command::Query(query) => (&query.store, Access::Read),
@@ -88,7 +89,7 @@ async fn dispatch(
 ) -> Outcome {
     match command {
         Command::Check(arguments) => check::run(address, store, arguments, console).await,
-        Command::Demo(_) => Ok(()),
+        Command::Demo(arguments) => demo::run(arguments, console).await,
         Command::Export(arguments) => export::run(store, arguments, console).await,
         Command::Import(arguments) => import::run(store, arguments, console).await,
         Command::Query(arguments) => query::run(store, arguments, console).await,

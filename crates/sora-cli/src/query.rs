@@ -16,20 +16,32 @@ const TABLE_ROWS: u64 = 50;
 /// Rows of the largest page that is held in memory. More are streamed, and have no next page.
 const PAGE_ROWS_MAX: u64 = 10_000;
 
+impl Query {
+    /// Returns the query that the options make of a table.
+    ///
+    /// # Errors
+    ///
+    /// Wrong usage if filter, sort, columns or cursor cannot be read.
+    pub(crate) fn query(&self, table: &Table) -> Outcome<sora::Query> {
+        let mut query = self.selection.query(table)?;
+        let usage = |error: sora::Error| Failure::argument(&error);
+        if let Some(columns) = &self.columns {
+            query.columns = Some(names::columns(columns, table.schema()).map_err(usage)?);
+        }
+        query.offset = self.offset;
+        query.limit =
+            self.limit.or_else(|| (self.format == RowFormat::Table).then_some(TABLE_ROWS));
+        if let Some(cursor) = &self.cursor {
+            query.after = Some(cursor.parse::<Cursor>().map_err(usage)?);
+        }
+        Ok(query)
+    }
+}
+
 /// Writes the rows of a query, or how it would run.
 pub(crate) async fn run(store: &Sora, arguments: &Query, console: &mut Console) -> Outcome {
     let table = arguments.selection.open(store).await?;
-    let mut query = arguments.selection.query(&table)?;
-    let usage = |error: sora::Error| Failure::argument(&error);
-    if let Some(columns) = &arguments.columns {
-        query.columns = Some(names::columns(columns, table.schema()).map_err(usage)?);
-    }
-    query.offset = arguments.offset;
-    query.limit =
-        arguments.limit.or_else(|| (arguments.format == RowFormat::Table).then_some(TABLE_ROWS));
-    if let Some(cursor) = &arguments.cursor {
-        query.after = Some(cursor.parse::<Cursor>().map_err(usage)?);
-    }
+    let query = arguments.query(&table)?;
     if arguments.explain {
         let explanation = table.explain(&query, false).await.map_err(|error| failure_of(&error))?;
         return explain(&explanation, arguments.format, console);

@@ -1,13 +1,10 @@
 //! The commands on `memory:`, within one process.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
-
 use clap::Parser;
 use sora::Sora;
 
 use crate::arguments::Arguments;
-use crate::console::Console;
+use crate::console::{Captured, Console};
 use crate::store::StoreAddress;
 
 /// A store, and what commands on it said.
@@ -24,26 +21,6 @@ struct Said {
     err: String,
     /// The message of the failure, if it failed.
     failure: Option<String>,
-}
-
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Shared {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Shared {
-    fn text(&self) -> String {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8(bytes.clone()).expect("UTF-8")
-    }
 }
 
 impl Session {
@@ -63,8 +40,8 @@ impl Session {
     fn run(&self, arguments: &[&str]) -> Said {
         let line = ["sora"].iter().chain(arguments).chain(&["--store", "memory:"]);
         let arguments = Arguments::try_parse_from(line).expect("arguments");
-        let (out, err) = (Shared::default(), Shared::default());
-        let mut console = Console::new(Box::new(out.clone()), Box::new(err.clone()));
+        let captured = Captured::default();
+        let mut console = Console::captured(&captured);
         let address = StoreAddress::Memory;
         let done = self.runtime.block_on(crate::dispatch(
             &arguments.command,
@@ -73,7 +50,7 @@ impl Session {
             &mut console,
         ));
         let failure = done.err().map(|failure| failure.message().unwrap_or("reported").to_owned());
-        Said { out: out.text(), err: err.text(), failure }
+        Said { out: captured.out(), err: captured.err(), failure }
     }
 
     /// Runs a command that must succeed and returns its results.
@@ -310,8 +287,8 @@ fn what_is_exported_comes_back() {
 #[test]
 fn pages_follow_one_another() {
     let session = Session::new();
-    let lines: String = (1..=120).map(|id| format!("{id},{}\n", id % 7)).collect();
-    let file = session.file("a.csv", &format!("id,x\n{lines}"));
+    let lines: Vec<String> = (1..=120).map(|id| format!("{id},{}", id % 7)).collect();
+    let file = session.file("a.csv", &format!("id,x\n{}", lines.join("\n")));
     session.done(&["import", &file, "--table", "t", "--key", "id"]);
     let first = session.run(&["query", "t", "--sort", "-x"]);
     assert_eq!(first.out.lines().count(), 2 + 50);

@@ -55,7 +55,7 @@ pub(super) async fn probe_read_only(provider: &SharedProvider, table: &str, clai
         let live = found.pop().ok_or_else(|| wrong("the table of the probe is gone"))?;
         let schema = Arc::new(live.to_schema()?);
         let ground = Ground::new(provider.clone(), Arc::new(Binding::new(schema, Arc::new(live))?));
-        let written = ground.insert(ABSENT..ABSENT + 1, false).await;
+        let written = ground.insert([ABSENT], false).await;
         match written {
             Err(error) if error.kind() == ErrorKind::ReadOnly => Ok("a write is refused"),
             Err(error) => Err(error),

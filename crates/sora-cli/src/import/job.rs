@@ -114,7 +114,7 @@ impl Request<'_> {
                 return self.replace(table, ledger, entry).await.map(Decision::Load);
             }
             State::Incomplete => {
-                console.say("an earlier import of this file was interrupted: completing it")
+                console.say("an earlier import of this file was interrupted: completing it");
             }
         }
         ledger.set(&mut entry, State::Incomplete).await?;

@@ -117,7 +117,7 @@ impl Load<'_> {
         pass.flush(console).await?;
         pass.settle(console).await?;
         let Pass { mut tally, keys, stopped, progress, .. } = pass;
-        tally.duplicates = keys.duplicates().map_err(temporary)?;
+        tally.duplicates = keys.duplicates().map_err(|error| temporary(&error))?;
         tally.elapsed = progress.elapsed();
         tally.is_stopped = stopped;
         if stopped {
@@ -232,7 +232,7 @@ impl Pass<'_> {
                         _ => tally.upserted += 1,
                     }
                     if self.load.target.row_column.is_none() {
-                        self.keys.add(&row, &key).map_err(temporary)?;
+                        self.keys.add(&row, &key).map_err(|error| temporary(&error))?;
                     }
                 }
                 RowOutcome::Failed(error) => self.refuse(console, *line, &text_of(error))?,
@@ -270,6 +270,6 @@ fn text_of(error: &Error) -> String {
     Failure::from(error.clone()).message().unwrap_or_default().to_owned()
 }
 
-fn temporary(error: std::io::Error) -> Failure {
+fn temporary(error: &std::io::Error) -> Failure {
     Failure::failed(format!("the keys cannot be counted in a temporary file: {error}"))
 }

@@ -31,8 +31,20 @@ pub(super) struct Report {
     duplicate_keys: u64,
     seconds: f64,
     rows_per_second: u64,
+    columns: Vec<ReportedColumn>,
     #[serde(skip)]
     before: Option<String>,
+}
+
+/// A column of the file, as it was imported.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct ReportedColumn {
+    pub(super) name: String,
+    pub(super) r#type: String,
+    pub(super) nullable: bool,
+    /// Why it was not inferred to be of a narrower type.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) why: Option<String>,
 }
 
 impl Report {
@@ -54,8 +66,14 @@ impl Report {
             duplicate_keys: tally.duplicates,
             seconds: tally.elapsed.as_secs_f64(),
             rows_per_second: rate.per_second(),
+            columns: Vec::new(),
             before: None,
         }
+    }
+
+    /// Says what the columns are.
+    pub(super) fn with_columns(self, columns: Vec<ReportedColumn>) -> Self {
+        Self { columns, ..self }
     }
 
     /// Reports that the file was imported before.

@@ -147,7 +147,7 @@ fn find_in(columns: &[Box<str>], name: &str) -> Outcome<usize> {
 }
 
 fn columns_of(schema: &Schema, names: &[Box<str>]) -> Outcome<Vec<u16>> {
-    let named = || format!("the table {}", Name(schema.table()));
+    let table = || format!("the table {}", Name(schema.table()));
     let mut columns = Vec::with_capacity(names.len());
     let mut missing = Vec::new();
     for name in names {
@@ -156,14 +156,14 @@ fn columns_of(schema: &Schema, names: &[Box<str>]) -> Outcome<Vec<u16>> {
                 return Err(Failure::failed(format!(
                     "two columns of the file are the column {} of {}",
                     Name(&schema.column(column).name),
-                    named()
+                    table()
                 )));
             }
             Some(column) if schema.column(column).column_type == Type::Unknown => {
                 return Err(Failure::failed(format!(
                     "the column {} of {} has a type that Sora does not know, so it cannot be written",
                     Name(name),
-                    named()
+                    table()
                 )));
             }
             Some(column) => columns.push(column),
@@ -176,7 +176,7 @@ fn columns_of(schema: &Schema, names: &[Box<str>]) -> Outcome<Vec<u16>> {
     let all = schema.visible().map(|column| &*schema.column(column).name);
     Err(Failure::failed(format!(
         "{} has no column {}; it has {}",
-        named(),
+        table(),
         list(missing.into_iter()),
         list(all)
     )))

@@ -113,7 +113,7 @@ fn well_formed_files_are_read_as_by_the_csv_crate() {
         let width = random(4) + 2;
         let mut writer = csv::Writer::from_writer(Vec::new());
         let mut rows: Vec<Vec<String>> = Vec::new();
-        for _ in 0..random(5) + 1 {
+        for _ in 0..=random(5) {
             let mut field =
                 || (0..random(4)).map(|_| alphabet[random(alphabet.len())]).collect::<String>();
             let row: Vec<String> = (0..width).map(|_| field()).collect();
