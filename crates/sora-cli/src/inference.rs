@@ -216,12 +216,13 @@ mod tests {
         let mut inference = Inference::default();
         scan(&mut reader, |line, record| inference.observe(line, record)).expect("reads");
         let names = reader.names().to_vec();
-        let show = |(name, inferred)| {
+        let mut shown = Vec::new();
+        for (name, inferred) in names.iter().zip(inference.finish(names.len())) {
             let null = if inferred.nullable { "?" } else { "" };
             let why = inferred.widened.map_or(String::new(), |widened| format!(", {widened}"));
-            format!("{name} {}{null}{why}", inferred.column_type)
-        };
-        names.iter().zip(inference.finish(names.len())).map(show).collect()
+            shown.push(format!("{name} {}{null}{why}", inferred.column_type));
+        }
+        shown
     }
 
     fn check_csv(values: &[&str], expected: &str) {
