@@ -127,12 +127,12 @@ fn import(folder: &Path, sora: &str) -> Result<()> {
 
 /// User and system time of a command that has ended, by the shell's own accounting.
 fn cpu_seconds(command: &mut Command) -> Result<f64> {
-    let mut line = format!("exec {:?}", command.get_program());
+    let mut line = format!("{:?}", command.get_program());
     for argument in command.get_args() {
         line += &format!(" {argument:?}");
     }
     let output = Command::new("bash")
-        .args(["-c", &format!("TIMEFORMAT='%U %S'; time ({line}) >/dev/null 2>&1")])
+        .args(["-c", &format!("TIMEFORMAT='%U %S'; time {line} >/dev/null 2>&1")])
         .output()?;
     let times = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {

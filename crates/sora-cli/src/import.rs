@@ -63,7 +63,7 @@ pub(crate) async fn run(store: &Sora, arguments: &Import, console: &mut Console)
         source: &source,
         dialect: &dialect,
         names: &survey.names,
-        content: &survey.content,
+        version: survey.version,
         lines: survey.lines,
         table: &table,
         target: &target,

@@ -105,7 +105,11 @@ impl Candidates {
             Field::Bool(true) => (Types::BOOL, "true"),
             Field::Bool(false) => (Types::BOOL, "false"),
         };
-        if self.possible != Types::TEXT || among != Types::BARE {
+        let is_bare = among == Types::BARE;
+        // What most fields of a file are: text that was known to be text, and plain numbers.
+        let rules_nothing_out =
+            is_bare && (self.possible == Types::TEXT || self.possible.hold_plain(text));
+        if !rules_nothing_out {
             let still = self.possible.intersection(among).of_text(text);
             for column_type in self.possible.without(still).iter() {
                 let is_string = matches!(field, Field::Text(_))

@@ -59,6 +59,36 @@ impl Types {
         Self::ORDER.iter().position(|other| *other == column_type).unwrap_or(0)
     }
 
+    /// Whether a text is so plain a number that each of the types can hold it.
+    ///
+    /// A short number is told by one look at each of its bytes; what this does not recognise is left
+    /// to [`of_text`](Self::of_text).
+    pub(crate) fn hold_plain(self, text: &str) -> bool {
+        const INTEGERS: Types = Types(0b0100_0110);
+        const FLOATS: Types = Types(0b0100_0100);
+        if !self.without(INTEGERS).is_empty() || text.len() > DIGITS_SAFE {
+            return false;
+        }
+        let unsigned = text.strip_prefix('-').unwrap_or(text).as_bytes();
+        let is_nonzero = matches!(unsigned, [b'1'..=b'9', ..]);
+        let mut points = 0;
+        for byte in unsigned {
+            match byte {
+                b'0'..=b'9' => {}
+                b'.' => points += 1,
+                _ => return false,
+            }
+        }
+        match points {
+            0 => is_nonzero,
+            1 => {
+                let is_whole = matches!(unsigned, [b'0', b'.', ..]) || is_nonzero;
+                is_whole && unsigned.last() != Some(&b'.') && self.without(FLOATS).is_empty()
+            }
+            _ => false,
+        }
+    }
+
     /// Keeps those of the types that a text can be of.
     pub(crate) fn of_text(self, text: &str) -> Self {
         let mut kept = self;
@@ -260,6 +290,26 @@ mod tests {
         let types = Types::BARE.of_text(text);
         let found: Vec<String> = types.iter().map(|found| found.to_string()).collect();
         assert_eq!(found.join(" "), expected, "{text:?}");
+    }
+
+    #[test]
+    fn what_looks_plain_rules_nothing_out() {
+        let mut plain = 0;
+        for bits in [0b0100_0110u8, 0b0100_0100, 0b0100_0010, 0b0100_0000, 0b0111_1111] {
+            let types = Types(bits);
+            // Every text of up to six of these characters.
+            for length in 0..=6u32 {
+                for number in 0..5u32.pow(length) {
+                    let char = |place| b"-.019"[(number / 5u32.pow(place) % 5) as usize];
+                    let text: String = (0..length).map(char).map(char::from).collect();
+                    if types.hold_plain(&text) {
+                        assert_eq!(types.of_text(&text), types, "{text:?} {bits:b}");
+                        plain += 1;
+                    }
+                }
+            }
+        }
+        assert!(plain > 5_000, "{plain}");
     }
 
     #[test]

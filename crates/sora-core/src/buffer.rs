@@ -5,13 +5,15 @@ use std::ops::ControlFlow;
 use crate::row::missing_cell;
 use crate::{Cell, CellSink, Date, Decimal, Error, ErrorKind, Result, Row, RowSink, Timestamp};
 
-/// Rows of one width, their cells in one flat list and their text in one run of bytes.
+/// Rows of one width, their cells in one flat list, their text and bytes in one run each.
 ///
 /// This is the form in which rows cross threads and wait to be written: no allocation per row.
 #[derive(Clone, Debug, Default)]
 pub struct RowBuffer {
     width: usize,
     slots: Vec<Slot>,
+    /// Text stays text: to take a part of it is cheaper than to look at its bytes again.
+    text: String,
     bytes: Vec<u8>,
 }
 
@@ -30,7 +32,7 @@ enum Slot {
     Decimal(Span),
 }
 
-/// A range of the bytes. 32 bits each, so that a slot stays at 16 bytes.
+/// A range of the text or the bytes. 32 bits each, so that a slot stays at 16 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     start: u32,
@@ -39,18 +41,26 @@ struct Span {
 
 const _: () = assert!(size_of::<Slot>() == 16);
 
+impl Span {
+    fn behind(start: usize, len: usize) -> Result<Self> {
+        let full = |_| Error::new(ErrorKind::Limit, "the rows of one buffer exceed 4 GiB");
+        let start = u32::try_from(start).map_err(full)?;
+        Ok(Self { start, len: u32::try_from(len).map_err(full)? })
+    }
+}
+
 impl RowBuffer {
-    /// The largest size of all text and bytes of one buffer: 4 GiB.
+    /// The largest size of all text, and of all bytes, of one buffer: 4 GiB.
     pub const BYTES_MAX: usize = u32::MAX as usize;
 
     /// Returns an empty buffer for rows of so many cells.
     pub fn new(width: usize) -> Self {
-        Self { width, slots: Vec::new(), bytes: Vec::new() }
+        Self { width, slots: Vec::new(), text: String::new(), bytes: Vec::new() }
     }
 
     /// Returns an empty buffer with room for so many rows.
     pub fn with_capacity(width: usize, rows: usize) -> Self {
-        Self { width, slots: Vec::with_capacity(width * rows), bytes: Vec::new() }
+        Self { slots: Vec::with_capacity(width * rows), ..Self::new(width) }
     }
 
     /// Cells in a row.
@@ -70,7 +80,7 @@ impl RowBuffer {
 
     /// The memory in use by the rows, in bytes.
     pub fn size(&self) -> usize {
-        self.slots.len() * size_of::<Slot>() + self.bytes.len()
+        self.slots.len() * size_of::<Slot>() + self.text.len() + self.bytes.len()
     }
 
     /// Returns the row at an index, or `None` beyond the last.
@@ -78,15 +88,17 @@ impl RowBuffer {
         // Without width every index would be an empty row.
         let start = index.checked_mul(self.width).filter(|_| self.width > 0)?;
         let slots = self.slots.get(start..start.checked_add(self.width)?)?;
-        Some(BufferedRow { slots, bytes: &self.bytes })
+        Some(BufferedRow { slots, text: &self.text, bytes: &self.bytes })
     }
 
     /// Iterates over the rows.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = BufferedRow<'_>> {
         // A width of zero would make `chunks_exact` panic; such a buffer holds nothing.
-        self.slots
-            .chunks_exact(self.width.max(1))
-            .map(|slots| BufferedRow { slots, bytes: &self.bytes })
+        self.slots.chunks_exact(self.width.max(1)).map(|slots| BufferedRow {
+            slots,
+            text: &self.text,
+            bytes: &self.bytes,
+        })
     }
 
     /// Copies a row to the end.
@@ -104,6 +116,7 @@ impl RowBuffer {
     pub fn truncate(&mut self, rows: usize) {
         self.slots.truncate(rows.saturating_mul(self.width));
         if self.slots.is_empty() {
+            self.text.clear();
             self.bytes.clear();
         }
     }
@@ -114,11 +127,15 @@ impl RowBuffer {
     }
 
     fn span(&mut self, bytes: &[u8]) -> Result<Span> {
-        let full = || Error::new(ErrorKind::Limit, "the rows of one buffer exceed 4 GiB");
-        let start = u32::try_from(self.bytes.len()).map_err(|_| full())?;
-        let len = u32::try_from(bytes.len()).map_err(|_| full())?;
+        let span = Span::behind(self.bytes.len(), bytes.len())?;
         self.bytes.extend_from_slice(bytes);
-        Ok(Span { start, len })
+        Ok(span)
+    }
+
+    fn text_span(&mut self, text: &str) -> Result<Span> {
+        let span = Span::behind(self.text.len(), text.len())?;
+        self.text.push_str(text);
+        Ok(span)
     }
 }
 
@@ -131,9 +148,9 @@ impl CellSink for RowBuffer {
             Cell::F64(value) => Slot::F64(value),
             Cell::Timestamp(value) => Slot::Timestamp(value),
             Cell::Date(value) => Slot::Date(value),
-            Cell::Text(value) => Slot::Text(self.span(value.as_bytes())?),
+            Cell::Text(value) => Slot::Text(self.text_span(value)?),
             Cell::Bytes(value) => Slot::Bytes(self.span(value)?),
-            Cell::Json(value) => Slot::Json(self.span(value.as_bytes())?),
+            Cell::Json(value) => Slot::Json(self.text_span(value)?),
             Cell::Uuid(value) => Slot::Uuid(self.span(&value)?),
             Cell::Decimal(value) => {
                 let mut bytes = [0; 17];
@@ -162,6 +179,7 @@ impl RowSink for RowBuffer {
 #[derive(Clone, Copy, Debug)]
 pub struct BufferedRow<'a> {
     slots: &'a [Slot],
+    text: &'a str,
     bytes: &'a [u8],
 }
 
@@ -188,7 +206,7 @@ impl<'a> BufferedRow<'a> {
     }
 
     fn text(&self, span: Span) -> &'a str {
-        std::str::from_utf8(self.bytes(span)).expect("it was a str when it was pushed")
+        &self.text[span.start as usize..][..span.len as usize]
     }
 
     fn decimal(&self, span: Span) -> Option<Decimal> {

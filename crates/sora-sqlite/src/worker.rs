@@ -102,9 +102,9 @@ impl Worker {
         chunk::send(read, chunks, |pulled, sink| {
             let config = self.config.clone();
             let start_us = gauge.map(|_| config.clock.now_us());
-            let done = self.link_for(read.pace).and_then(|Link { db, statements }| {
-                read::run(db, statements, read, pulled, sink)
-            });
+            let done = self
+                .link_for(read.pace)
+                .and_then(|Link { db, statements }| read::run(db, statements, read, pulled, sink));
             if let (Some(gauge), Some(start_us)) = (gauge, start_us) {
                 gauge.note(&config, start_us);
             }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
-use sora::{BufferedRow, Cell};
+use sora::{BufferedRow, Cell, CellSink, RowBuffer};
 
 /// Takes the keys of rows and says at the end how many came again.
 ///
@@ -15,6 +15,10 @@ pub(super) struct KeyCount {
     hashes: Vec<u64>,
     runs: Vec<File>,
     keys: u64,
+    /// The key before, and whether each was above the one before it: then none came again, and
+    /// nothing needs to be sorted.
+    last: RowBuffer,
+    is_unordered: bool,
 }
 
 /// Hashes in memory: 16 MiB.
@@ -30,18 +34,43 @@ impl KeyCount {
             hash(row.get(*position), &mut hasher);
         }
         self.hashes.push(hasher.finish());
+        self.look_at_order(row, positions);
         self.keys += 1;
         if self.hashes.len() >= HASHES_MAX { self.spill() } else { Ok(()) }
     }
 
     /// Returns how many of the keys had come before.
     pub(super) fn duplicates(mut self) -> io::Result<u64> {
+        if !self.is_unordered {
+            return Ok(0);
+        }
         let mut distinct = 0;
         self.merge(|_| {
             distinct += 1;
             Ok(())
         })?;
         Ok(self.keys - distinct)
+    }
+
+    fn look_at_order(&mut self, row: &BufferedRow<'_>, positions: &[usize]) {
+        if self.is_unordered {
+            return;
+        }
+        if let Some(last) = self.last.row(0) {
+            let orders = positions.iter().enumerate();
+            let order = orders
+                .map(|(at, position)| row.get(*position).sort_order(last.get(at)))
+                .find(|order| order.is_ne());
+            self.is_unordered = !order.is_some_and(std::cmp::Ordering::is_gt);
+        }
+        if self.last.width() != positions.len() {
+            self.last = RowBuffer::new(positions.len());
+        }
+        self.last.clear();
+        for position in positions {
+            // A key that does not fit a buffer does not fit a store; the order is then unknown.
+            self.is_unordered |= self.last.cell(row.get(*position)).is_err();
+        }
     }
 
     /// Writes the hashes to a file. Repetitions within it are already dropped there.
@@ -116,7 +145,7 @@ fn hash(cell: Cell<'_>, hasher: &mut DefaultHasher) {
 
 #[cfg(test)]
 mod tests {
-    use sora::{RowBuffer, Value};
+    use sora::Value;
 
     use super::*;
 
@@ -137,6 +166,9 @@ mod tests {
     fn keys_that_come_again_are_counted_across_runs() {
         assert_eq!(count([].into_iter(), &[]), 0);
         assert_eq!(count(0..1_000, &[]), 0);
+        assert_eq!(count((0..1_000).rev(), &[]), 0);
+        assert_eq!(count((0..1_000).chain([999]), &[]), 1);
+        assert_eq!(count((0..1_000).chain([0]), &[]), 1);
         assert_eq!(count([1, 2, 1, 1].into_iter(), &[]), 2);
         assert_eq!(count([1, 2, 1, 1].into_iter(), &[0, 2]), 2);
         assert_eq!(count((0..3_000).map(|key| key % 1_000), &[500, 1_500, 2_500]), 2_000);

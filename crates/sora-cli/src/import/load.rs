@@ -14,7 +14,7 @@ use crate::arguments::OnError;
 use crate::console::Console;
 use crate::conversion::{self, Scratch};
 use crate::failure::{Failure, Outcome};
-use crate::input::{Advance, Dialect, Reader, Record, Source};
+use crate::input::{Advance, Dialect, Reader, Record, Source, Version};
 use crate::progress::Progress;
 
 /// What is loaded, from where and how.
@@ -24,8 +24,8 @@ pub(super) struct Load<'a> {
     pub(super) dialect: &'a Dialect,
     /// The columns that the first pass found.
     pub(super) names: &'a [Box<str>],
-    /// The hash that the first pass found.
-    pub(super) content: &'a str,
+    /// The file that the first pass saw.
+    pub(super) version: Version,
     /// The records that the first pass found.
     pub(super) lines: u64,
     pub(super) table: &'a Table,
@@ -77,8 +77,7 @@ impl Load<'_> {
     ///
     /// While a batch is being written, the next one is read.
     pub(super) async fn run(self, bad: &mut BadLines, console: &mut Console) -> Outcome<Tally> {
-        let (reader, digest) = self.source.read()?;
-        let mut reader = Reader::open(reader, self.dialect, Some(self.names))?;
+        let mut reader = Reader::open(self.source.read_again()?, self.dialect, Some(self.names))?;
         let mut columns = self.target.columns.clone();
         columns.splice(0..0, self.target.row_column);
         let mut pass = Pass {
@@ -122,7 +121,7 @@ impl Load<'_> {
         tally.is_stopped = stopped;
         if stopped {
             tally.skipped += self.lines.saturating_sub(records);
-        } else if digest.text() != self.content {
+        } else if self.source.version()? != self.version {
             return Err(Failure::failed(
                 "the file changed while it was imported; import it again to complete it",
             ));

@@ -3,7 +3,7 @@
 use crate::console::Console;
 use crate::failure::{Failure, Outcome};
 use crate::inference::{Inference, Inferred};
-use crate::input::{Advance, Dialect, Reader, Source};
+use crate::input::{Advance, Dialect, Reader, Source, Version};
 use crate::progress::Progress;
 
 /// What the first pass found.
@@ -17,6 +17,8 @@ pub(super) struct Survey {
     pub(super) lines: u64,
     /// The BLAKE3 hash of the content.
     pub(super) content: String,
+    /// The file that it was found in.
+    pub(super) version: Version,
 }
 
 /// How often progress is shown, in records.
@@ -35,6 +37,7 @@ impl Survey {
             other => other,
         };
         let progress = Progress::start(console, "reading", None);
+        let version = source.version()?;
         let (reader, digest) = source.read()?;
         let mut reader = Reader::open(reader, dialect, None).map_err(at)?;
         let mut inference = Inference::default();
@@ -61,6 +64,6 @@ impl Survey {
         }
         let names = reader.names().to_vec();
         let columns = inference.finish(names.len());
-        Ok(Self { names, columns, lines, content: digest.text() })
+        Ok(Self { names, columns, lines, content: digest.text(), version })
     }
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use clap::ValueEnum;
 
@@ -18,6 +19,14 @@ pub(crate) struct Source {
     name: String,
     file: File,
     bytes: u64,
+}
+
+/// The size of a file and when it was written to last. Two passes over one version see the same: to
+/// hash the content twice would cost more than to parse it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    bytes: u64,
+    modified: Option<SystemTime>,
 }
 
 /// How records are written in a file.
@@ -84,6 +93,18 @@ impl Source {
         self.rewind()?.take(1024).read_to_end(&mut head)?;
         let head = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&head).trim_ascii_start();
         Ok(if head.starts_with(b"{") { Format::Ndjson } else { Format::Csv })
+    }
+
+    /// What tells that the file was written to.
+    pub(crate) fn version(&self) -> Outcome<Version> {
+        let at = |error: io::Error| Failure::file(Path::new(&self.name), &error);
+        let metadata = self.file.metadata().map_err(at)?;
+        Ok(Version { bytes: metadata.len(), modified: metadata.modified().ok() })
+    }
+
+    /// Returns a reader of the whole.
+    pub(crate) fn read_again(&self) -> Outcome<Box<dyn Read + Send>> {
+        Ok(Box::new(self.rewind()?))
     }
 
     /// Returns a reader of the whole that hashes what it reads.
