@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use sora_core::{Error, ErrorKind, Result};
+use sora_core::{Error, ErrorKind, Result, Retry};
 
 /// What to open, and how.
 ///
@@ -68,6 +68,14 @@ impl SqliteConfig {
     pub fn parse(address: &str) -> Result<Self> {
         match address.strip_prefix("sqlite:") {
             Some(":memory:") => Ok(Self::memory()),
+            Some(path) if path.starts_with("//") && !path.starts_with("///") => {
+                // Tools disagree whether this is beside them or at the root.
+                let message = format!(
+                    "{address:?} is not a path of a SQLite database: write sqlite:PATH without //, \
+                     such as sqlite:cities.db or sqlite:/var/lib/cities.db"
+                );
+                Err(Error::new(ErrorKind::InvalidInput, message))
+            }
             Some(path) => Self::file(path),
             None => {
                 let message = format!(
@@ -196,12 +204,30 @@ impl SqliteConfig {
         }
     }
 
-    /// The path as SQLite is given it. A relative one starts with `./`, so that no name is anything
-    /// but a file: neither `:memory:` nor `file:x?mode=ro`.
-    pub(crate) fn path(&self) -> Option<PathBuf> {
+    /// Makes the path absolute. Connections that are opened later open the same file, wherever the
+    /// process is then; and no name is anything but a file: neither `:memory:` nor `file:x?mode=ro`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] if the working directory of the process cannot be told.
+    pub(crate) fn settle(mut self) -> Result<Self> {
+        if let Place::File(path) = &self.place {
+            let path = std::path::absolute(path).map_err(|error| {
+                let message = "the path of the SQLite database cannot be made absolute";
+                Error::new(ErrorKind::Unavailable, message)
+                    .with("database", &self)
+                    .with_retry(Retry::Never)
+                    .with_source(error)
+            })?;
+            self.place = Place::File(path);
+        }
+        Ok(self)
+    }
+
+    /// The path as SQLite is given it.
+    pub(crate) fn path(&self) -> Option<&Path> {
         match &self.place {
-            Place::File(path) if path.is_relative() => Some(Path::new(".").join(path)),
-            Place::File(path) => Some(path.clone()),
+            Place::File(path) => Some(path),
             Place::Memory => None,
         }
     }
@@ -209,7 +235,7 @@ impl SqliteConfig {
     /// Whether there is a write-ahead log that holds something.
     pub(crate) fn has_log(&self) -> bool {
         let log = self.path().map(|path| {
-            let mut log = path.into_os_string();
+            let mut log = path.to_path_buf().into_os_string();
             log.push("-wal");
             PathBuf::from(log)
         });
@@ -260,17 +286,23 @@ mod tests {
 
     #[test]
     fn addresses_are_plain_paths() {
-        let path = |address: &str| SqliteConfig::parse(address).map(|config| config.path());
-        let some = |path: &str| Some(PathBuf::from(path));
-        assert_eq!(path("sqlite:a.db").expect("a path"), some("./a.db"));
-        assert_eq!(path("sqlite:/tmp/a b?c#d%20").expect("a path"), some("/tmp/a b?c#d%20"));
-        assert_eq!(
-            path("sqlite:file:a?mode=memory").expect("a path"),
-            some("./file:a?mode=memory")
-        );
-        assert_eq!(path("sqlite:./:memory:").expect("a path"), some("././:memory:"));
+        let path = |address: &str| {
+            let config = SqliteConfig::parse(address).and_then(SqliteConfig::settle);
+            config.map(|config| config.path().map(Path::to_path_buf))
+        };
+        let here = std::env::current_dir().expect("a directory");
+        for (address, expected) in [
+            ("sqlite:a.db", here.join("a.db")),
+            ("sqlite:/tmp/a b?c#d%20", "/tmp/a b?c#d%20".into()),
+            ("sqlite:file:a?mode=memory", here.join("file:a?mode=memory")),
+            ("sqlite:./:memory:", here.join(":memory:")),
+        ] {
+            assert_eq!(path(address).expect("a path"), Some(expected), "{address}");
+        }
         assert_eq!(path("sqlite::memory:").expect("memory"), None);
-        for address in ["", "sqlite", "sqlite:", "postgres://x", "SQLITE:x", "sqlite:a\0b"] {
+        for address in
+            ["", "sqlite", "sqlite:", "sqlite://x", "postgres://x", "SQLITE:x", "sqlite:a\0b"]
+        {
             let error = path(address).expect_err(address);
             assert_eq!(error.kind(), ErrorKind::InvalidInput, "{address}");
         }

@@ -40,7 +40,7 @@ impl Link {
     /// One that names the file, what is wrong with it, and the remedy.
     pub(crate) fn open(config: &SqliteConfig, role: Role) -> Result<Self> {
         let db = match config.path() {
-            Some(path) => open_file(&path, config.read_only, role)?,
+            Some(path) => open_file(path, config.read_only, role)?,
             None => Connection::open_in_memory_with_flags(flags(false)).map_err(store_error)?,
         };
         let at = |error: Error| error.with("database", config);

@@ -69,7 +69,7 @@ pub(crate) fn name_conflict(error: Error, live: &LiveTable) -> Error {
         .collect();
     let Some(columns) = columns else { return error };
     if *columns == *live.key {
-        return error.with_constraint("PRIMARY KEY");
+        return error.with_constraint(format!("{}_pkey", live.name));
     }
     let fits = |index: &&sora_core::LiveIndex| index.unique && *index.columns == *columns;
     match live.indexes.iter().find(fits) {

@@ -59,7 +59,7 @@ impl Sqlite {
     ///
     /// One that names the file, what is wrong with it and the remedy.
     pub async fn open(config: SqliteConfig) -> Result<Self> {
-        let config = Arc::new(config);
+        let config = Arc::new(config.settle()?);
         let (writer, jobs) = blocking::channel::<Job>();
         let for_inline = config.clone();
         let inline = move |_: &mut Worker| -> Result<Vec<Held>> {

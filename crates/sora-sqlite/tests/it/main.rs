@@ -6,6 +6,7 @@ mod support;
 
 mod conformance;
 mod describe;
+mod differential;
 mod ensure;
 mod open;
 mod reads;
