@@ -4,7 +4,9 @@ use sora_core::Type;
 use sora_core::provider::BoxFuture;
 
 use crate::data::DECIMAL;
-use crate::lines::{change, filter, insert, key, outcome, page, scan, schema, session, sort};
+use crate::lines::{
+    change, filter, insert, key, outcome, page, scan, schema, session, sort, table,
+};
 use crate::report::Verdict;
 use crate::store::Store;
 
@@ -145,6 +147,22 @@ pub(crate) const LINES: &[Line] = lines! {
     "a table that is not there is described as nothing" => schema::unknown;
     "names with quotes, spaces, keywords and Unicode are kept apart" => schema::names;
     "explain and ping answer" => schema::answers;
+};
+
+/// What a table makes of a store that keeps the lines above.
+pub(crate) const TABLE_LINES: &[Line] = lines! {
+    "a query gives the same rows whoever does its parts" => table::read::same_rows;
+    "a page is taken behind what is done in memory" => table::read::page_last;
+    "what is done in memory is bounded, or refused before it runs" => table::read::bounded;
+    "a look-up of many keys has one slot for each" => table::read::slots;
+    "a result says what happened" => table::read::outcome;
+    "a cursor belongs to its query" => table::read::cursors_are_bound;
+    "a stream gives every row once, in order" => table::stream::every_row;
+    "a stream reads at most one page ahead" => table::stream::pulled;
+    "a write of many rows has one outcome for each" => table::write::many;
+    "an atomic write of many rows is whole or nothing, or is refused" => table::write::atomic;
+    "a write by filter writes the rows that meet it, or is refused" => table::write::by_filter;
+    "a batch is whole or nothing" => table::write::batch;
 };
 
 #[cfg(test)]

@@ -4,9 +4,13 @@
 //! what the provider declares: what is declared must work, what is not must be refused, and what
 //! cannot be judged is skipped with a reason that is printed.
 
+mod constrained;
 mod contract;
 mod data;
+mod differential;
 mod lines;
+mod probe;
+mod random;
 mod report;
 mod store;
 
@@ -14,13 +18,16 @@ use std::sync::Arc;
 
 use sora_core::provider::{Provider, SharedProvider};
 
+pub use crate::constrained::{Constrained, Profile};
+pub use crate::differential::{Differential, differential, shared_differential};
 pub use crate::report::Report;
 
-use crate::contract::{FOUNDATION, LINES};
+use crate::contract::{FOUNDATION, LINES, TABLE_LINES};
 use crate::report::skipped;
 use crate::store::Store;
 
-/// Runs the suite on a provider; `make` gives an empty store each time it is called.
+/// Runs the suite on a provider, in a tokio runtime; `make` gives an empty store each time it is
+/// called.
 pub async fn suite<P, F>(make: impl Fn() -> F) -> Report
 where
     P: Provider,
@@ -29,15 +36,20 @@ where
     shared_suite(|| async { Arc::new(make().await) as SharedProvider }).await
 }
 
-/// Runs the suite on a provider with its layers; `make` gives an empty store each time it is called.
+/// Runs the suite on a provider with its layers, in a tokio runtime; `make` gives an empty store
+/// each time it is called.
 pub async fn shared_suite<F>(make: impl Fn() -> F) -> Report
 where
     F: Future<Output = SharedProvider>,
 {
     let mut report = Report::new(make().await.name());
     let mut is_read_only = false;
-    for line in LINES {
-        let out = report.without(FOUNDATION).or_else(|| report.without(line.needs));
+    for line in LINES.iter().chain(TABLE_LINES) {
+        let mut out = report.without(FOUNDATION).or_else(|| report.without(line.needs));
+        if TABLE_LINES.iter().any(|other| other.name == line.name) {
+            // A table is judged on a store that keeps the contract.
+            out = out.or_else(|| report.failed().first().copied());
+        }
         if let Some(need) = out {
             report.block(line.name, need);
         } else if is_read_only {
@@ -55,5 +67,5 @@ where
 
 /// The lines of the contract.
 pub fn lines() -> impl Iterator<Item = &'static str> {
-    LINES.iter().map(|line| line.name)
+    LINES.iter().chain(TABLE_LINES).map(|line| line.name)
 }

@@ -10,3 +10,4 @@ pub(crate) mod scan;
 pub(crate) mod schema;
 pub(crate) mod session;
 pub(crate) mod sort;
+pub(crate) mod table;

@@ -1,5 +1,8 @@
 //! The in-memory provider against the contract.
 
+use std::sync::Arc;
+
+use sora_conformance::{Constrained, Profile};
 use sora_core::memory::Memory;
 
 #[tokio::test]
@@ -8,4 +11,27 @@ async fn memory_conforms() {
     report.expect_green();
     // Everything is declared, so everything but inexact filters is judged.
     assert_eq!(report.skipped(), ["inexact filters leave out no row that belongs"]);
+}
+
+#[tokio::test]
+async fn every_profile_conforms() {
+    for profile in Profile::ALL {
+        let make = || async move { Constrained::new(Arc::new(Memory::new()), profile) };
+        let report = sora_conformance::suite(make).await;
+        assert!(report.is_green(), "{profile:?}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn memory_answers_as_evaluation_does() {
+    sora_conformance::differential(|| async { Memory::new() }, 1, 5_000).await.expect_equal();
+}
+
+#[tokio::test]
+async fn every_profile_answers_as_evaluation_does() {
+    for (seed, profile) in (2..).zip(Profile::ALL) {
+        let make = || async move { Constrained::new(Arc::new(Memory::new()), profile) };
+        let found = sora_conformance::differential(make, seed, 2_000).await;
+        assert!(found.is_equal(), "{profile:?}: {found}");
+    }
 }

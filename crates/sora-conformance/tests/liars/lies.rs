@@ -9,6 +9,7 @@ mod report;
 mod scan;
 mod schema;
 mod session;
+mod table;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub(crate) fn lies() -> Vec<Lie> {
         report::LIES,
         session::LIES,
         schema::LIES,
+        table::LIES,
     ]
     .concat()
 }

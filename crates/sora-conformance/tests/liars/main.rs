@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lies::lies;
-use provider::{Liar, Lie, now};
+use provider::{Liar, Lie};
 
 #[test]
 fn each_lie_is_named_by_its_line() {
@@ -16,7 +16,7 @@ fn each_lie_is_named_by_its_line() {
     let work = || {
         let mut wrong = Vec::new();
         while let Some(lie) = lies.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let report = now(sora_conformance::suite(|| async { Liar::new(*lie) }));
+            let report = run(sora_conformance::suite(|| async { Liar::new(*lie) }));
             if report.failed() != [lie.line] {
                 wrong.push(format!("{}\n  expected {}\n{report}", lie.name, lie.line));
             }
@@ -39,5 +39,28 @@ fn every_line_has_a_liar() {
 
 #[test]
 fn a_liar_without_a_lie_is_green() {
-    now(sora_conformance::suite(|| async { Liar::new(Lie::NONE) })).expect_green();
+    run(sora_conformance::suite(|| async { Liar::new(Lie::NONE) })).expect_green();
+}
+
+/// What is wrong with a filter or a sort, random questions find too.
+#[test]
+fn random_questions_find_false_claims() {
+    let about = ["exact ", "an exact sort", "a keyset read", "a count"];
+    // What is done without a claim gives no wrong row.
+    let is_claimed = |lie: &Lie| !lie.name.starts_with("does not claim");
+    let is_meant =
+        |lie: &&Lie| is_claimed(lie) && about.iter().any(|line| lie.line.starts_with(line));
+    let lies = lies();
+    let mut asked = 0;
+    for lie in lies.iter().filter(is_meant) {
+        asked += 1;
+        let found = run(sora_conformance::differential(|| async { Liar::new(*lie) }, 1, 10_000));
+        assert!(!found.is_equal(), "{}: {found}", lie.name);
+    }
+    assert!(asked > 20);
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.expect("a runtime").block_on(future)
 }

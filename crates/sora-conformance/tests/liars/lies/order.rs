@@ -21,7 +21,9 @@ pub(crate) const LIES: &[Lie] = &[
             if read.binding.schema().column(first.column).column_type != Type::Text {
                 return;
             }
-            let at = usize::from(first.column);
+            let Some(at) = read.columns.iter().position(|column| *column == first.column) else {
+                return;
+            };
             let folded = |row: &Vec<Value>| format!("{:?}", row[at]).to_lowercase();
             rows.sort_by_key(folded);
             if first.descending {
