@@ -23,3 +23,28 @@ async fn memory_conforms() {
     report.expect_green();
     assert_eq!(report.skipped(), ["inexact filters leave out no row that belongs"]);
 }
+
+/// Random filters, sorts and pages: the rows are those that evaluation in memory gives.
+///
+/// `SORA_FILTERS` and `SORA_SEED` in the environment ask more, and other, questions:
+/// `SORA_FILTERS=1000000 cargo test -p sora-sqlite --test it random -- --nocapture`.
+async fn compare(half: u64) {
+    let number = |name: &str, default| {
+        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
+    let make = || async { Sqlite::open(SqliteConfig::memory()).await.expect("opened") };
+    let filters = number("SORA_FILTERS", 100_000) / 2;
+    let seed = number("SORA_SEED", 0).wrapping_mul(2).wrapping_add(half);
+    sora_conformance::differential(make, seed, filters).await.expect_equal();
+}
+
+#[tokio::test]
+async fn half_of_the_random_filters_give_the_rows_of_memory() {
+    compare(0).await;
+}
+
+// A test of its own, so that two cores are busy.
+#[tokio::test]
+async fn the_other_half_of_the_random_filters_give_the_rows_of_memory() {
+    compare(1).await;
+}
