@@ -2,6 +2,8 @@
 
 mod events;
 mod reads;
+#[cfg(feature = "sqlite")]
+mod sqlite_parser;
 mod stores;
 mod streams;
 mod writes;
