@@ -29,7 +29,7 @@ async fn memory_conforms() {
 /// `SORA_FILTERS` and `SORA_SEED` in the environment ask more, and other, questions:
 /// `SORA_FILTERS=1000000 cargo test -p sora-sqlite --test it random -- --nocapture`.
 async fn compare(half: u64) {
-    let number = |name: &str, default| {
+    let number = |name: &str, default: u64| {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
     };
     let make = || async { Sqlite::open(SqliteConfig::memory()).await.expect("opened") };
