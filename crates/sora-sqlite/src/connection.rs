@@ -40,7 +40,7 @@ impl Link {
     /// One that names the file, what is wrong with it, and the remedy.
     pub(crate) fn open(config: &SqliteConfig, role: Role) -> Result<Self> {
         let db = match config.path() {
-            Some(path) => open_file(path, config.read_only, role)?,
+            Some(path) => open_file(path, config, role)?,
             None => Connection::open_in_memory_with_flags(flags(false)).map_err(store_error)?,
         };
         let at = |error: Error| error.with("database", config);
@@ -78,9 +78,9 @@ fn flags(read_only: bool) -> OpenFlags {
     access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE
 }
 
-fn open_file(path: &Path, read_only: bool, role: Role) -> Result<Connection> {
+fn open_file(path: &Path, config: &SqliteConfig, role: Role) -> Result<Connection> {
     let refused = |kind, why: String| {
-        Err(Error::new(kind, why).with("database", path.display()).with_retry(Retry::Never))
+        Err(Error::new(kind, why).with("database", config).with_retry(Retry::Never))
     };
     // Only names are looked up: to open the file by other means than SQLite's, and to close it
     // again, would drop the locks of every connection of this process.
@@ -90,7 +90,7 @@ fn open_file(path: &Path, read_only: bool, role: Role) -> Result<Connection> {
             return refused(ErrorKind::InvalidInput, why.into());
         }
         Ok(_) => {}
-        Err(_) if read_only => {
+        Err(_) if config.read_only => {
             let why = "there is no such database, and one that is opened read-only is not created";
             return refused(ErrorKind::Unavailable, why.into());
         }
@@ -102,9 +102,9 @@ fn open_file(path: &Path, read_only: bool, role: Role) -> Result<Connection> {
             }
         }
     }
-    let read_only = read_only || role != Role::Write;
+    let read_only = config.read_only || role != Role::Write;
     Connection::open_with_flags(path, flags(read_only))
-        .map_err(|error| store_error(error).with("database", path.display()))
+        .map_err(|error| opened(error, config).with("database", config))
 }
 
 fn configure(db: &Connection, config: &SqliteConfig, role: Role) -> rusqlite::Result<()> {
@@ -150,15 +150,24 @@ fn check_encoding(db: &Connection) -> rusqlite::Result<String> {
     db.query_row("PRAGMA encoding", [], |row| row.get(0))
 }
 
-/// The error of a first look into a file that failed.
+/// The error of a file that cannot be opened or looked into.
 fn opened(error: rusqlite::Error, config: &SqliteConfig) -> Error {
-    let cannot_open = error.sqlite_error_code() == Some(ErrorCode::CannotOpen);
-    if !(cannot_open && config.read_only) {
-        return store_error(error);
-    }
-    let message = "the database cannot be read here: it is in WAL mode, so SQLite must make files \
-                   beside it, and its directory does not allow that; copy it elsewhere, or run \
-                   `PRAGMA journal_mode = DELETE` on it where it can be written";
+    let is_refused = matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
+    );
+    let message = match config.read_only {
+        _ if !is_refused => return store_error(error),
+        true => {
+            "the database cannot be read: either this user may not, or it is in WAL mode, in which \
+             SQLite makes files beside it, and its directory does not allow that; copy it elsewhere, \
+             or run `PRAGMA journal_mode = DELETE` on it where it can be written"
+        }
+        false => {
+            "the database cannot be written: this user may not write the file or its directory; \
+             change their permissions, or open it read-only"
+        }
+    };
     Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Never).with_source(error)
 }
 

@@ -114,22 +114,20 @@ fn leaf(random: &mut Random, values: &[Vec<Value>]) -> Predicate {
             Predicate::In { column, values: list, null: random.below(4) == 0 }
         }
         4 | 5 => {
-            let part = |random: &mut Random| {
-                random.pick(&[
-                    "%",
-                    "_",
-                    "a",
-                    "b",
-                    "A",
-                    "é",
-                    "*",
-                    "[",
-                    "\\",
-                    "\u{10ffff}",
-                    "\u{d7ff}",
-                ])
-            };
-            let text: String = (0..random.below(5)).map(|_| part(random)).collect();
+            // A text of the table with wildcards in it and around it.
+            let mut text = String::new();
+            if let Value::Text(found) = random.pick(&values[5]) {
+                let part = |char: char| match random.below(6) {
+                    0 => "%".into(),
+                    1 => "_".into(),
+                    2 => format!("%{char}"),
+                    _ => char.to_string(),
+                };
+                text = found.chars().map(part).collect();
+            }
+            if random.below(2) == 0 {
+                text.push('%');
+            }
             let pattern = Pattern::parse(&text, None).expect("a pattern");
             Predicate::Like { column: 5, pattern, fold: random.below(2) == 0 }
         }

@@ -1,13 +1,14 @@
 //! What became of written rows.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 use sora_core::provider::DynProvider;
-use sora_core::write::{Change, OnConflict, Target, Write};
+use sora_core::write::{Change, OnConflict, Outcome, Target, Write};
 use sora_core::{
-    Assigned, Binding, Column, Comparison, Decimal, ErrorKind, Predicate, RowBuffer, Schema, Type,
-    Value,
+    Assigned, Binding, Column, Comparison, Decimal, Error, ErrorKind, Predicate, Result, Retry,
+    Row, RowBuffer, RowSink, Schema, Type, Value,
 };
 use sora_sqlite::{Sqlite, SqliteConfig};
 
@@ -437,4 +438,52 @@ async fn deferred_foreign_keys_fail_only_their_row() {
     let error = provider.write(&atomic, &mut sink).await.expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::Constraint);
     assert_eq!(store.rows("SELECT group_concat(id) FROM child"), ["1,3"]);
+}
+
+/// Refuses the second row.
+struct Refusing(usize);
+
+impl RowSink for Refusing {
+    fn row(&mut self, _: &dyn Row) -> Result<ControlFlow<()>> {
+        self.0 += 1;
+        match self.0 {
+            2 => Err(Error::new(ErrorKind::Data, "refused")),
+            _ => Ok(ControlFlow::Continue(())),
+        }
+    }
+
+    fn reset(&mut self) {}
+}
+
+#[tokio::test]
+async fn a_returned_row_that_is_refused_is_written_all_the_same() {
+    let (sqlite, binding) = memory().await;
+    let rows = [person(3, "C", "c@x", 1), person(1, "D", "d@x", 1), person(5, "E", "e@x", 1)];
+    let rows: Vec<&[Value]> = rows.iter().map(Vec::as_slice).collect();
+    let mut one = insert(&binding, &rows, OnConflict::Fail);
+    one.returning = Some(visible(&binding));
+    let provider: &dyn DynProvider = &sqlite;
+    let report = provider.write(&one, &mut Refusing(0)).await.expect("a report");
+    assert!(matches!(report.outcomes[0], Outcome::Applied(_)), "{report:?}");
+    assert!(matches!(report.outcomes[1], Outcome::Failed(_)), "{report:?}");
+    let Outcome::Unknown(error) = &report.outcomes[2] else { panic!("{report:?}") };
+    assert_eq!((error.message(), error.retry()), ("refused", Retry::IfIdempotent));
+    assert_eq!(read(provider, &all_rows(&binding)).await.expect("read").len(), 4);
+}
+
+#[tokio::test]
+async fn a_stored_cell_that_is_not_of_its_type_cannot_be_returned_and_undoes_its_row() {
+    let store = Store::new().await;
+    store.sql(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER);
+         INSERT INTO t VALUES (9, 'y')",
+    );
+    let binding = found(&store.sqlite, "t").await;
+    let keys = rows_of(&[&[Value::I64(9)], &[Value::I64(8)]]);
+    let mut set = patch(&binding, Target::keys(keys), &[("id", false, Value::I64(9))]);
+    set.returning = Some(visible(&binding));
+    let report = write(&store.sqlite, &set).await;
+    let words = outcomes(&report);
+    assert!(words[0].starts_with("Data: the column \"n\" holds text, not i64"), "{words:?}");
+    assert_eq!(words[1], "Missing");
 }
