@@ -5,7 +5,7 @@ use sora_core::provider::BoxFuture;
 
 use crate::data::DECIMAL;
 use crate::lines::{
-    change, filter, insert, key, outcome, page, scan, schema, session, sort, table,
+    change, filter, insert, key, outcome, page, race, scan, schema, session, sort, table,
 };
 use crate::report::Verdict;
 use crate::store::Store;
@@ -32,6 +32,7 @@ macro_rules! lines {
 
 const READ_ONLY: &str = "a store takes writes, or says that it is read-only";
 const SCAN: &str = "a scan gives each row exactly once";
+const COLUMNS: &str = "rows hold the columns that were asked for, in that order";
 const APART: &str = "null, empty text and empty bytes stay apart";
 const VALUES: &str = "values come back as they were stored";
 const RECEIVED: &str = "a read reports the rows that it handed out";
@@ -52,10 +53,15 @@ const CONFLICT: &str = "a conflict fails its row and names its constraint";
 const ASSIGNED: &str = "the store assigns what an insert leaves out";
 const PATCH: &str = "a patch sets and adds";
 const SUMS: &str = "a sum that does not fit fails and changes nothing";
+const VERSION: &str = "a stale version changes nothing";
+const COUNTED: &str = "every change counts the version";
+const ANOTHER: &str = "an upsert that meets another unique fails";
+const IGNORED: &str = "an ignored conflict leaves the stored row as it is";
 const ALONE: &str = "a row that fails leaves the others of its write alone";
 const SESSIONS: &str = "sessions can be opened, or are refused";
 const OWN: &str = "a session sees its own writes";
 const COMMIT: &str = "a commit keeps the writes of a session";
+const DROPPED: &str = "a dropped session undoes its writes";
 const DESCRIBED: &str = "a table is described as it was made";
 
 /// If one of these fails, no other can be judged.
@@ -69,6 +75,7 @@ pub(crate) const LINES: &[Line] = lines! {
     "rows hold the columns that were asked for, in that order" => scan::projection;
     "null, empty text and empty bytes stay apart" => scan::nothing_stays_apart;
     "values come back as they were stored" [APART] => scan::values;
+    "long values come back whole" [VALUES] => scan::long_values;
     "a read reports the rows that it handed out" => scan::received;
     "a sink that breaks ends the read" => scan::breaks;
     "a sink that fails ends the read with its error" => scan::sink_fails;
@@ -127,10 +134,14 @@ pub(crate) const LINES: &[Line] = lines! {
     "a change by keys applies its filter too" [MISSING, PATCH] => change::keys_and_filter;
     "a stale version changes nothing" [MISSING] => change::version_checked;
     "every change counts the version" [PATCH] => change::version_counted;
+    "a rule of the table refuses what its schema allows" [IGNORED, ANOTHER] => insert::rules;
     "a row that fails leaves the others of its write alone" [ORDER] => outcome::stand_alone;
     "an atomic write is whole or nothing, or is refused" [ALONE, PATCH, AFFECTED] => outcome::atomic;
     "returned rows are as stored and in input order, or are refused" [ALONE, PATCH] => outcome::returning;
     "a write takes as many rows as declared" [EACH, AFFECTED] => outcome::as_many_as_declared;
+
+    "changes at the same time are each done once" [COUNTED] => race::each_once;
+    "of changes that race for one version one is done" [VERSION, COUNTED] => race::one_wins;
 
     "sessions can be opened, or are refused" => session::declared;
     "a session sees its own writes" [SESSIONS, EACH] => session::sees_its_own;
@@ -140,9 +151,12 @@ pub(crate) const LINES: &[Line] = lines! {
     "a dropped session undoes its writes" [COMMIT] => session::dropped;
     "a row that fails in a session leaves the others alone" [COMMIT, CONFLICT] => session::goes_on;
 
+    "a call that is given up is done in whole or not at all" [DROPPED] => race::given_up;
+
     "a table is described as it was made" => schema::described;
     "making a table again creates nothing and finds no difference" [DESCRIBED] => schema::again;
     "a table that differs is told and left as it is" => schema::differs;
+    "a schema may leave out columns of its table" [APART, COLUMNS] => schema::narrower;
     "a missing index is made" => schema::missing_index;
     "a table that is not there is described as nothing" => schema::unknown;
     "names with quotes, spaces, keywords and Unicode are kept apart" => schema::names;

@@ -6,6 +6,7 @@ pub(crate) mod insert;
 pub(crate) mod key;
 pub(crate) mod outcome;
 pub(crate) mod page;
+pub(crate) mod race;
 pub(crate) mod scan;
 pub(crate) mod schema;
 pub(crate) mod session;

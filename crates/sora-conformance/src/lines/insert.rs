@@ -226,3 +226,46 @@ pub(crate) async fn required(store: &Store) -> Verdict {
     check(text.contains("needed"), || format!("the error names the column: {text}"))?;
     same("rows", &fixture.stored().await?.len(), &0)
 }
+
+/// A table whose columns are narrower than its schema says, as one that another program made.
+pub(crate) async fn rules(store: &Store) -> Verdict {
+    let table = |narrow: bool| {
+        let (n, name) = (Column::new("n", Type::I64), Column::new("name", Type::Text));
+        Schema::builder("ruled")
+            .column(Column::new("id", Type::I64))
+            .column(if narrow { n.range(0, 9) } else { n })
+            .column(if narrow { name } else { name.nullable() })
+            .key(["id"])
+            .build()
+    };
+    store.table(table(true)?).await?;
+    let fixture = store.bind(std::sync::Arc::new(table(false)?)).await?;
+    let row = |id, n, name: &str| {
+        player(id, name, n)[..1]
+            .iter()
+            .cloned()
+            .chain([Value::I64(n), player(id, name, n)[1].clone()])
+            .collect::<Cells>()
+    };
+    let good = row(1, 5, "a");
+    fixture.fill(std::slice::from_ref(&good)).await?;
+    let by_key = || OnConflict::Update([ID].into());
+    for (what, row, on_conflict) in [
+        ("a new row", row(2, 10, "b"), OnConflict::Fail),
+        ("a new row without a name", row(2, 1, ""), OnConflict::Fail),
+        ("a new row where conflicts are ignored", row(2, 10, "b"), OnConflict::Ignore),
+        ("a new row without a name where conflicts are ignored", row(2, 1, ""), OnConflict::Ignore),
+        ("an upsert", row(1, 10, "b"), by_key()),
+        ("an upsert without a name", row(1, 1, ""), by_key()),
+    ] {
+        let report = fixture.write(&fixture.insert(&[row], on_conflict)?).await?;
+        same(&format!("outcome of {what}"), &words(&report), &vec!["Constraint".into()])?;
+    }
+    let update = fixture.update(&[0, 1, 2], &[row(1, 10, "b")], false)?;
+    same(
+        "outcome of an update",
+        &words(&fixture.write(&update).await?),
+        &vec!["Constraint".into()],
+    )?;
+    same("rows", &fixture.stored().await?, &vec![good])
+}

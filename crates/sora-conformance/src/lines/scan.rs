@@ -103,6 +103,32 @@ pub(crate) async fn nothing_stays_apart(store: &Store) -> Verdict {
     same("rows", &fixture.stored().await?, &rows)
 }
 
+pub(crate) async fn long_values(store: &Store) -> Verdict {
+    /// Longer than a page or a packet of any store, short of what any refuses.
+    const BYTES: usize = 1 << 20;
+    let schema = Schema::builder("long")
+        .column(Column::new("id", Type::I64))
+        .column(Column::new("s", Type::Text))
+        .column(Column::new("b", Type::Bytes))
+        .column(Column::new("j", Type::Json))
+        .key(["id"])
+        .build()?;
+    let fixture = store.table(schema).await?;
+    let row = vec![
+        Value::I64(1),
+        Value::Text("é".repeat(BYTES / 2).into()),
+        Value::Bytes((0..BYTES).map(|at| u8::try_from(at % 251).unwrap_or(0)).collect()),
+        Value::Json(format!("\"{}\"", "x".repeat(BYTES)).into()),
+    ];
+    fixture.fill(std::slice::from_ref(&row)).await?;
+    let stored = fixture.stored().await?;
+    check(stored == [row], || {
+        let lengths: Vec<usize> =
+            stored.iter().flatten().map(|cell| format!("{cell:?}").len()).collect();
+        format!("values of 1 MiB came back in these lengths: {lengths:?}")
+    })
+}
+
 pub(crate) async fn received(store: &Store) -> Verdict {
     let (fixture, _) = numbers(store, 20).await?;
     let (rows, report) = fixture.read(&fixture.scan()).await?;

@@ -89,6 +89,46 @@ pub(crate) async fn differs(store: &Store) -> Verdict {
     same("rows", &fixture.stored().await?, &rows)
 }
 
+pub(crate) async fn narrower(store: &Store) -> Verdict {
+    let wide = Schema::builder("t")
+        .column(Column::new("first", Type::Text).nullable())
+        .column(Column::new("id", Type::I64))
+        .column(Column::new("between", Type::I64).assigned(Assigned::Default(Value::I64(7))))
+        .column(Column::new("n", Type::I64))
+        .key(["id"])
+        .build()?;
+    let all = store.table(wide).await?;
+    // Fewer columns, in another order.
+    let narrow = Schema::builder("t")
+        .column(Column::new("n", Type::I64))
+        .column(Column::new("id", Type::I64))
+        .key(["id"])
+        .build()?;
+    let some = store.bind(Arc::new(narrow)).await?;
+    some.fill(&[vec![Value::I64(10), Value::I64(1)], vec![Value::I64(20), Value::I64(2)]]).await?;
+    let row = |id, n| vec![Value::Null, Value::I64(id), Value::I64(7), Value::I64(n)];
+    same("whole rows", &all.stored().await?, &vec![row(1, 10), row(2, 20)])?;
+    let update = some.update(&[0, 1], &[vec![Value::I64(11), Value::I64(1)]], false)?;
+    some.write(&update).await?;
+    some.write(&some.delete(some.ids(&[2])?)).await?;
+    same("whole rows", &all.stored().await?, &vec![row(1, 11)])?;
+    same("rows", &some.stored().await?, &vec![vec![Value::I64(11), Value::I64(1)]])?;
+    let key = some.keys(&[vec![Value::I64(1)]])?;
+    same("rows of a key", &some.read(&some.by_keys(key)).await?.0.len(), &1)?;
+    let value = Value::I64(11);
+    let term = Predicate::Compare { column: 0, comparison: Comparison::Equal, value };
+    let sort = vec![Sort { column: 0, descending: true }, Sort { column: 1, descending: true }];
+    let ask = some.negotiate(vec![term.clone()], sort.clone());
+    let mut read = some.scan();
+    if ask.terms().iter().all(|term| term.support() == Support::Exact) {
+        read.filter = [term].into();
+    }
+    if ask.sort_support() == Support::Exact {
+        read.sort = sort.into();
+    }
+    same("rows of a filter", &some.read(&read).await?.0.len(), &1)
+}
+
 pub(crate) async fn missing_index(store: &Store) -> Verdict {
     let table = || {
         Schema::builder("t")

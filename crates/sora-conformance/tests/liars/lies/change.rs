@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sora_core::Value;
-use sora_core::write::{Change, Effect, Outcome};
+use sora_core::write::{Change, Effect, Outcome, Write};
 
 use super::{ids, ids_of, rebuilt, table};
 use crate::provider::{Lie, change_outcomes};
@@ -146,6 +146,46 @@ pub(crate) const LIES: &[Lie] = &[
                     row[2] = Value::I64(1);
                 }
             }
+        },
+        ..Lie::NONE
+    },
+    Lie {
+        name: "loses one of the changes at the same time",
+        line: "changes at the same time are each done once",
+        rows: |read, rows| {
+            if read.binding.schema().table() == "at once"
+                && let Some(Value::I64(sum)) = rows.first_mut().and_then(|row| row.get_mut(1))
+            {
+                *sum -= 1;
+            }
+        },
+        ..Lie::NONE
+    },
+    Lie {
+        name: "checks the version before it waits for its turn",
+        line: "of changes that race for one version one is done",
+        write: |write| {
+            let is_meant = table(write) == "raced for";
+            if let Change::Update { check_version, .. } = &mut write.change
+                && is_meant
+            {
+                *check_version = false;
+            }
+        },
+        ..Lie::NONE
+    },
+    Lie {
+        name: "stops in the middle of a write that is given up",
+        line: "a call that is given up is done in whole or not at all",
+        after: |write, report| {
+            let Change::Insert { rows, .. } = &write.change else { return None };
+            let is_meant = table(write) == "given up" && rows.len() == 3;
+            let first = rows.row(0).map(|row| row.get(0).to_value());
+            let (true, 3, Some(Value::I64(first))) = (is_meant, report.affected, first) else {
+                return None;
+            };
+            let change = Change::Delete { target: ids([first + 2]), version: None };
+            Some(Write::new(write.binding.clone(), change))
         },
         ..Lie::NONE
     },

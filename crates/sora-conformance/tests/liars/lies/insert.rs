@@ -161,4 +161,16 @@ pub(crate) const LIES: &[Lie] = &[
         },
         ..Lie::NONE
     },
+    Lie {
+        name: "ignores more than conflicts",
+        line: "a rule of the table refuses what its schema allows",
+        write_report: |write, report| {
+            if matches!(&write.change, Change::Insert { on_conflict: OnConflict::Ignore, .. }) {
+                change_outcomes(report, |outcome| {
+                    outcome.error().map(|_| Outcome::Applied(Effect::Unchanged))
+                });
+            }
+        },
+        ..Lie::NONE
+    },
 ];

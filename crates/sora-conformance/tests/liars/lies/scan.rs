@@ -155,4 +155,18 @@ pub(crate) const LIES: &[Lie] = &[
         read: |read| read.rejected_max = None,
         ..Lie::NONE
     },
+    Lie {
+        name: "cuts long texts",
+        line: "long values come back whole",
+        rows: |_, rows| {
+            for cell in rows.iter_mut().flatten() {
+                if let Value::Text(text) = cell
+                    && text.len() > 65_536
+                {
+                    *text = text.chars().take(32_768).collect::<String>().into();
+                }
+            }
+        },
+        ..Lie::NONE
+    },
 ];
