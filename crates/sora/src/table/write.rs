@@ -131,6 +131,10 @@ impl Table {
             let message = "the store is open read-only";
             return Err(at(Error::new(ErrorKind::ReadOnly, message)));
         }
+        if self.binding().live().is_view {
+            let message = "a view is read and not written; write to the tables that it reads";
+            return Err(at(Error::new(ErrorKind::Unsupported, message)));
+        }
         match change {
             Change::Insert { columns, on_conflict, .. } => {
                 let missing = (0u16..).zip(schema.columns()).find(|(column, of)| {
