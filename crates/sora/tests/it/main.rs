@@ -6,4 +6,5 @@ mod reads;
 mod sqlite_parser;
 mod stores;
 mod streams;
+mod values;
 mod writes;
