@@ -1,5 +1,7 @@
 //! From the field of a file to the cell of a column.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sora::{Cell, Date, Decimal, Timestamp, Type, UuidText, json};
@@ -14,6 +16,10 @@ pub(crate) struct Scratch {
     bytes: Vec<u8>,
 }
 
+/// Why a field is not of a column's type. One pointer wide, because almost every field is.
+#[derive(Debug)]
+pub(crate) struct Refusal(Box<String>);
+
 /// Returns the cell of a type that a field stands for.
 ///
 /// Whether the column takes it, null and ranges included, is checked by the table.
@@ -25,7 +31,7 @@ pub(crate) fn cell<'a>(
     field: Field<'a>,
     column_type: Type,
     scratch: &'a mut Scratch,
-) -> Result<Cell<'a>, String> {
+) -> Result<Cell<'a>, Refusal> {
     let text = match (field, column_type) {
         (Field::Null, _) => return Ok(Cell::Null),
         (Field::Bool(value), Type::Bool) => return Ok(Cell::Bool(value)),
@@ -45,7 +51,7 @@ pub(crate) fn cell<'a>(
     let found = match column_type {
         Type::Text => Some(Cell::Text(text)),
         Type::Bool => boolean(text).map(Cell::Bool),
-        Type::I64 => text.parse().ok().map(Cell::I64),
+        Type::I64 => integer(text).map(Cell::I64),
         Type::F64 => float(text).map(Cell::F64),
         Type::Decimal { .. } => text.parse::<Decimal>().ok().map(Cell::Decimal),
         Type::Timestamp => text.parse::<Timestamp>().ok().map(Cell::Timestamp),
@@ -55,23 +61,36 @@ pub(crate) fn cell<'a>(
             scratch.bytes.clear();
             match BASE64.decode_vec(text, &mut scratch.bytes) {
                 Ok(()) => Some(Cell::Bytes(&scratch.bytes)),
-                Err(_) => return Err(format!("{} is not base64", Cell::Text(&excerpt(text)))),
+                Err(_) => {
+                    return Err(Refusal::new(format!(
+                        "{} is not base64",
+                        Cell::Text(&excerpt(text))
+                    )));
+                }
             }
         }
-        _ => return Err("has a type that Sora does not know, so it cannot be written".into()),
+        _ => {
+            let reason = "has a type that Sora does not know, so it cannot be written";
+            return Err(Refusal::new(reason.into()));
+        }
     };
     found.ok_or_else(|| refusal(field, column_type))
 }
 
 /// A JSON column takes any value of NDJSON, and the text of a document from CSV.
-fn document<'a>(field: Field<'_>, out: &'a mut String) -> Result<Cell<'a>, String> {
-    let canonical = |text: &str| json::canonical(text).map_err(|error| error.message().to_owned());
+fn document<'a>(field: Field<'_>, out: &'a mut String) -> Result<Cell<'a>, Refusal> {
+    let canonical =
+        |text: &str| json::canonical(text).map_err(|error| Refusal::new(error.message().into()));
     *out = match field {
         Field::Null => return Ok(Cell::Null),
         Field::Bare(text) | Field::Number(text) | Field::Nested(text) => canonical(text)?,
         Field::Bool(value) => value.to_string(),
-        Field::Text(text) if text.contains('\0') => return Err("contains U+0000".into()),
-        Field::Text(text) => serde_json::to_string(text).map_err(|error| error.to_string())?,
+        Field::Text(text) if text.contains('\0') => {
+            return Err(Refusal::new("contains U+0000".into()));
+        }
+        Field::Text(text) => {
+            serde_json::to_string(text).map_err(|error| Refusal::new(error.to_string()))?
+        }
     };
     Ok(Cell::Json(out))
 }
@@ -94,7 +113,37 @@ fn float(text: &str) -> Option<f64> {
     }
 }
 
-fn refusal(field: Field<'_>, column_type: Type) -> String {
+/// Reads an integer; most are so short that they cannot overflow.
+fn integer(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if !(1..=18).contains(&digits.len()) {
+        return text.parse().ok();
+    }
+    let mut number = 0;
+    for digit in digits.bytes() {
+        if !digit.is_ascii_digit() {
+            return text.parse().ok();
+        }
+        number = number * 10 + i64::from(digit - b'0');
+    }
+    Some(if digits.len() < text.len() { -number } else { number })
+}
+
+impl Refusal {
+    #[cold]
+    fn new(reason: String) -> Self {
+        Self(Box::new(reason))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cold]
+fn refusal(field: Field<'_>, column_type: Type) -> Refusal {
     let found = match field {
         Field::Null => "null".into(),
         Field::Bool(value) => value.to_string(),
@@ -108,7 +157,7 @@ fn refusal(field: Field<'_>, column_type: Type) -> String {
         Field::Number(text) => format!("the number {}", excerpt(text)),
         Field::Bare(text) | Field::Text(text) => Cell::Text(&excerpt(text)).to_string(),
     };
-    format!("{found} is not {}", with_article(column_type))
+    Refusal::new(format!("{found} is not {}", with_article(column_type)))
 }
 
 fn with_article(column_type: Type) -> String {
@@ -142,6 +191,9 @@ mod tests {
         let decimal = Type::Decimal { precision: 10, scale: 2 };
         check(Field::Null, Type::I64, "null NULL");
         check(Field::Bare("5"), Type::I64, "i64 5");
+        check(Field::Bare("-999999999999999999"), Type::I64, "i64 -999999999999999999");
+        check(Field::Bare("-9223372036854775808"), Type::I64, "i64 -9223372036854775808");
+        check(Field::Bare("+007"), Type::I64, "i64 7");
         check(Field::Number("5"), Type::Text, "text '5'");
         check(Field::Number("1.50"), Type::Text, "text '1.50'");
         check(Field::Bool(true), Type::Text, "text 'true'");
@@ -166,6 +218,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_with_a_reason() {
+        check(Field::Bare("-"), Type::I64, "refused: '-' is not an integer of 64 bits");
         check(Field::Bare("x"), Type::I64, "refused: 'x' is not an integer of 64 bits");
         check(
             Field::Number("5.0"),

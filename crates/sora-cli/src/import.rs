@@ -63,7 +63,6 @@ pub(crate) async fn run(store: &Sora, arguments: &Import, console: &mut Console)
         source: &source,
         dialect: &dialect,
         names: &survey.names,
-        version: survey.version,
         lines: survey.lines,
         table: &table,
         target: &target,

@@ -98,6 +98,10 @@ impl Candidates {
                 self.null_line.get_or_insert(line);
                 return;
             }
+            Field::Bare(_) if self.possible == Types::TEXT => {
+                self.values += 1;
+                return;
+            }
             Field::Bare(text) => (Types::BARE, text),
             Field::Text(text) => (Types::STRING, text),
             Field::Number(text) => (Types::NUMBER, text),
@@ -105,31 +109,31 @@ impl Candidates {
             Field::Bool(true) => (Types::BOOL, "true"),
             Field::Bool(false) => (Types::BOOL, "false"),
         };
-        let is_bare = among == Types::BARE;
-        // What most fields of a file are: text that was known to be text, and plain numbers.
-        let rules_nothing_out =
-            is_bare && (self.possible == Types::TEXT || self.possible.hold_plain(text));
-        if !rules_nothing_out {
-            let still = self.possible.intersection(among).of_text(text);
-            for column_type in self.possible.without(still).iter() {
-                let is_string = matches!(field, Field::Text(_))
-                    && !Types::NUMBER
-                        .intersection(Types::BARE)
-                        .of_text(text)
-                        .without(Types::TEXT)
-                        .is_empty();
-                let why = if is_string { Some("is a string") } else { why_not(column_type, text) };
-                let values_before = self.values;
-                self.ruled_out[Types::place(column_type)] =
-                    Some(RuledOut { line, value: excerpt(text), why, values_before });
-            }
-            let is_odd = matches!(field, Field::Number(_) | Field::Bool(_));
-            if is_odd && self.odd.is_none() && self.possible.without(Types::STRING).is_empty() {
+        let still = self.possible.intersection(among).of_text(text);
+        if still != self.possible {
+            self.rule_out(still, line, field, text);
+        }
+        if matches!(field, Field::Number(_) | Field::Bool(_)) && self.odd.is_none() {
+            // Nothing is left but what a string can be, too.
+            if still.without(Types::STRING).is_empty() {
                 self.odd = Some((line, excerpt(text)));
             }
-            self.possible = still;
         }
         self.values += 1;
+    }
+
+    /// Keeps what is still possible, and why the rest is not.
+    #[cold]
+    fn rule_out(&mut self, still: Types, line: u64, field: Field<'_>, text: &str) {
+        let number = Types::NUMBER.intersection(Types::BARE).without(Types::TEXT);
+        let is_string = matches!(field, Field::Text(_)) && !number.of_text(text).is_empty();
+        for column_type in self.possible.without(still).iter() {
+            let why = if is_string { Some("is a string") } else { why_not(column_type, text) };
+            let values_before = self.values;
+            self.ruled_out[Types::place(column_type)] =
+                Some(RuledOut { line, value: excerpt(text), why, values_before });
+        }
+        self.possible = still;
     }
 
     fn finish(self) -> Inferred {

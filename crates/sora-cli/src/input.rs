@@ -9,7 +9,7 @@ mod window;
 use std::io::{self, Read};
 
 pub(crate) use record::{Field, Record};
-pub(crate) use source::{Format, Source, Version};
+pub(crate) use source::{Format, Source};
 
 use csv::CsvReader;
 use ndjson::NdjsonReader;

@@ -29,11 +29,17 @@ const RUNS_MAX: usize = 64;
 impl KeyCount {
     /// Takes the key of a row, whose columns stand at these positions.
     pub(super) fn add(&mut self, row: &BufferedRow<'_>, positions: &[usize]) -> io::Result<()> {
-        let mut hasher = DefaultHasher::new();
-        for position in positions {
-            hash(row.get(*position), &mut hasher);
-        }
-        self.hashes.push(hasher.finish());
+        self.hashes.push(match *positions {
+            // A key of one number stands for itself.
+            [position] if let Cell::I64(number) = row.get(position) => number.cast_unsigned(),
+            _ => {
+                let mut hasher = DefaultHasher::new();
+                for position in positions {
+                    hash(row.get(*position), &mut hasher);
+                }
+                hasher.finish()
+            }
+        });
         self.look_at_order(row, positions);
         self.keys += 1;
         if self.hashes.len() >= HASHES_MAX { self.spill() } else { Ok(()) }

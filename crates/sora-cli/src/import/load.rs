@@ -12,9 +12,9 @@ use super::keys::KeyCount;
 use super::target::Target;
 use crate::arguments::OnError;
 use crate::console::Console;
-use crate::conversion::{self, Scratch};
+use crate::conversion::{self, Refusal, Scratch};
 use crate::failure::{Failure, Outcome};
-use crate::input::{Advance, Dialect, Reader, Record, Source, Version};
+use crate::input::{Advance, Dialect, Reader, Record, Source};
 use crate::progress::Progress;
 
 /// What is loaded, from where and how.
@@ -24,8 +24,6 @@ pub(super) struct Load<'a> {
     pub(super) dialect: &'a Dialect,
     /// The columns that the first pass found.
     pub(super) names: &'a [Box<str>],
-    /// The file that the first pass saw.
-    pub(super) version: Version,
     /// The records that the first pass found.
     pub(super) lines: u64,
     pub(super) table: &'a Table,
@@ -77,7 +75,8 @@ impl Load<'_> {
     ///
     /// While a batch is being written, the next one is read.
     pub(super) async fn run(self, bad: &mut BadLines, console: &mut Console) -> Outcome<Tally> {
-        let mut reader = Reader::open(self.source.read_again()?, self.dialect, Some(self.names))?;
+        let reader = self.source.read()?;
+        let mut reader = Reader::open(reader, self.dialect, Some(self.names))?;
         let mut columns = self.target.columns.clone();
         columns.splice(0..0, self.target.row_column);
         let mut pass = Pass {
@@ -121,7 +120,7 @@ impl Load<'_> {
         tally.is_stopped = stopped;
         if stopped {
             tally.skipped += self.lines.saturating_sub(records);
-        } else if self.source.version()? != self.version {
+        } else if records != self.lines || !self.source.is_unchanged() {
             return Err(Failure::failed(
                 "the file changed while it was imported; import it again to complete it",
             ));
@@ -163,8 +162,10 @@ impl Pass<'_> {
             }
             for (place, column) in target.columns.iter().enumerate() {
                 let column = target.schema.column(*column);
-                let cell = conversion::cell(record.field(place), column.column_type, scratch);
-                out.cell(cell.map_err(|reason| unfit(&column.name, &reason))?)?;
+                match conversion::cell(record.field(place), column.column_type, scratch) {
+                    Ok(cell) => out.cell(cell)?,
+                    Err(refusal) => return Err(unfit(&column.name, &refusal)),
+                }
             }
             Ok(())
         });
@@ -257,8 +258,9 @@ impl Pass<'_> {
     }
 }
 
-fn unfit(name: &str, reason: &str) -> Error {
-    Error::new(ErrorKind::InvalidInput, format!("column {}: {reason}", Name(name)))
+#[cold]
+fn unfit(name: &str, refusal: &Refusal) -> Error {
+    Error::new(ErrorKind::InvalidInput, format!("column {}: {refusal}", Name(name)))
 }
 
 fn too_many_rows() -> Error {

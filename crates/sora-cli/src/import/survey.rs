@@ -3,7 +3,7 @@
 use crate::console::Console;
 use crate::failure::{Failure, Outcome};
 use crate::inference::{Inference, Inferred};
-use crate::input::{Advance, Dialect, Reader, Source, Version};
+use crate::input::{Advance, Dialect, Reader, Source};
 use crate::progress::Progress;
 
 /// What the first pass found.
@@ -17,8 +17,6 @@ pub(super) struct Survey {
     pub(super) lines: u64,
     /// The BLAKE3 hash of the content.
     pub(super) content: String,
-    /// The file that it was found in.
-    pub(super) version: Version,
 }
 
 /// How often progress is shown, in records.
@@ -37,8 +35,7 @@ impl Survey {
             other => other,
         };
         let progress = Progress::start(console, "reading", None);
-        let version = source.version()?;
-        let (reader, digest) = source.read()?;
+        let (reader, digest) = source.read_hashed()?;
         let mut reader = Reader::open(reader, dialect, None).map_err(at)?;
         let mut inference = Inference::default();
         let mut lines = 0;
@@ -64,6 +61,6 @@ impl Survey {
         }
         let names = reader.names().to_vec();
         let columns = inference.finish(names.len());
-        Ok(Self { names, columns, lines, content: digest.text(), version })
+        Ok(Self { names, columns, lines, content: digest.text() })
     }
 }

@@ -72,15 +72,15 @@ impl NdjsonReader {
             self.window.consume(std::mem::take(&mut self.len));
             self.line += 1;
             loop {
-                let data = self.window.data();
-                if let Some(at) = memchr::memchr(b'\n', data) {
+                let data = self.window.text();
+                if let Some(at) = memchr::memchr(b'\n', data.as_bytes()) {
                     self.len = at + 1;
                 } else if self.window.is_ended() {
                     self.len = data.len();
                     if self.len == 0 {
                         return Ok(Advance::End);
                     }
-                } else if data.len() >= RECORD_BYTES_MAX {
+                } else if data.len() > RECORD_BYTES_MAX {
                     self.window.skip_line()?;
                     return Ok(Advance::Bad(long_record()));
                 } else {
@@ -89,7 +89,10 @@ impl NdjsonReader {
                 }
                 break;
             }
-            if !self.bytes().trim_ascii().is_empty() {
+            if self.len > RECORD_BYTES_MAX {
+                return Ok(Advance::Bad(long_record()));
+            }
+            if !self.window.text()[..self.len].trim_ascii().is_empty() {
                 return Ok(Advance::Record);
             }
         }
@@ -104,18 +107,16 @@ impl NdjsonReader {
         self.slots.clear();
         self.slots.resize(self.names.list.len(), Slot::NULL);
         self.unescaped.clear();
-        let bytes = self.window.data().get(..self.len).unwrap_or_default();
-        let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+        if self.window.replaced(self.len).is_some() {
+            return Err("it is not UTF-8".into());
+        }
+        let text = self.window.text().get(..self.len).unwrap_or_default();
         let (names, slots, unescaped) = (&mut self.names, &mut self.slots, &mut self.unescaped);
         let mut json = serde_json::Deserializer::from_str(text);
         let line = Line { text, names, slots, unescaped };
         let read = json.deserialize_map(line).and_then(|()| json.end());
         read.map_err(|error| refusal(text, &error))?;
         Ok(Record { text, unescaped: &self.unescaped, slots: &self.slots })
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.window.data().get(..self.len).unwrap_or_default()
     }
 }
 
@@ -207,15 +208,14 @@ impl Line<'_> {
                 let start = self.unescaped.len();
                 *self.unescaped += &serde_json::from_str::<String>(raw)?;
                 let end = self.unescaped.len();
-                return Ok(Slot { kind: Kind::Text, start, end, is_unescaped: true });
+                return Ok(Slot::new(Kind::Text, start, end, true));
             }
             Some(b'"') => {
-                let (start, end) = (start + 1, end - 1);
-                return Ok(Slot { kind: Kind::Text, start, end, is_unescaped: false });
+                return Ok(Slot::new(Kind::Text, start + 1, end - 1, false));
             }
             _ => Kind::Number,
         };
-        Ok(Slot { kind, start, end, is_unescaped: false })
+        Ok(Slot::new(kind, start, end, false))
     }
 }
 

@@ -29,10 +29,11 @@ pub(crate) struct Record<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
     pub(super) kind: Kind,
-    pub(super) start: usize,
-    pub(super) end: usize,
     /// Whether the text was unescaped, and thus stands apart.
     pub(super) is_unescaped: bool,
+    /// A record is far shorter than 4 GiB.
+    pub(super) start: u32,
+    pub(super) end: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,20 @@ pub(super) enum Kind {
 
 impl Slot {
     /// A column of which the record says nothing.
-    pub(super) const NULL: Self = Self { kind: Kind::Null, start: 0, end: 0, is_unescaped: false };
+    pub(super) const NULL: Self = Self { kind: Kind::Null, is_unescaped: false, start: 0, end: 0 };
+}
+
+impl Slot {
+    /// Returns the place of a text.
+    pub(super) fn new(kind: Kind, start: usize, end: usize, is_unescaped: bool) -> Self {
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Self { kind, is_unescaped, start: place(start), end: place(end) }
+    }
+
+    /// Whether it holds a place of the record.
+    pub(super) fn is_at(self, place: usize) -> bool {
+        !self.is_unescaped && (self.start as usize..self.end as usize).contains(&place)
+    }
 }
 
 impl<'a> Record<'a> {
@@ -61,7 +75,7 @@ impl<'a> Record<'a> {
     pub(crate) fn field(&self, column: usize) -> Field<'a> {
         let Some(slot) = self.slots.get(column) else { return Field::Null };
         let text = if slot.is_unescaped { self.unescaped } else { self.text };
-        let text = text.get(slot.start..slot.end).unwrap_or_default();
+        let text = text.get(slot.start as usize..slot.end as usize).unwrap_or_default();
         match slot.kind {
             Kind::Bare => Field::Bare(text),
             Kind::False => Field::Bool(false),

@@ -1,6 +1,6 @@
 //! The file that is read, more than once.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -19,13 +19,7 @@ pub(crate) struct Source {
     name: String,
     file: File,
     bytes: u64,
-}
-
-/// The size of a file and when it was written to last. Two passes over one version see the same: to
-/// hash the content twice would cost more than to parse it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Version {
-    bytes: u64,
+    /// When the file was changed last; none for a copy, which nobody else can change.
     modified: Option<SystemTime>,
 }
 
@@ -58,7 +52,8 @@ impl Source {
         if !metadata.is_file() {
             return Self::spool(&mut file, &name);
         }
-        Ok(Self { name, file, bytes: metadata.len() })
+        let modified = metadata.modified().ok();
+        Ok(Self { name, file, bytes: metadata.len(), modified })
     }
 
     /// Copies what can be read once.
@@ -68,7 +63,7 @@ impl Source {
         };
         let mut file = tempfile::tempfile().map_err(at)?;
         let bytes = io::copy(from, &mut file).map_err(at)?;
-        Ok(Self { name: name.into(), file, bytes })
+        Ok(Self { name: name.into(), file, bytes, modified: None })
     }
 
     /// What the file is called, `-` for standard input.
@@ -95,20 +90,22 @@ impl Source {
         Ok(if head.starts_with(b"{") { Format::Ndjson } else { Format::Csv })
     }
 
-    /// What tells that the file was written to.
-    pub(crate) fn version(&self) -> Outcome<Version> {
-        let at = |error: io::Error| Failure::file(Path::new(&self.name), &error);
-        let metadata = self.file.metadata().map_err(at)?;
-        Ok(Version { bytes: metadata.len(), modified: metadata.modified().ok() })
+    /// Whether the file is still as it was when it was opened, by its size and time.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        let is_same = |metadata: Metadata| {
+            let modified = self.modified.is_none() || metadata.modified().ok() == self.modified;
+            metadata.len() == self.bytes && modified
+        };
+        self.file.metadata().is_ok_and(is_same)
     }
 
     /// Returns a reader of the whole.
-    pub(crate) fn read_again(&self) -> Outcome<Box<dyn Read + Send>> {
+    pub(crate) fn read(&self) -> Outcome<Box<dyn Read + Send>> {
         Ok(Box::new(self.rewind()?))
     }
 
     /// Returns a reader of the whole that hashes what it reads.
-    pub(crate) fn read(&self) -> Outcome<(Box<dyn Read + Send>, Digest)> {
+    pub(crate) fn read_hashed(&self) -> Outcome<(Box<dyn Read + Send>, Digest)> {
         let digest = Digest::default();
         let reader = Hashed { reader: self.rewind()?, digest: digest.clone() };
         Ok((Box::new(reader), digest))
@@ -158,7 +155,7 @@ mod tests {
         assert_eq!(source.bytes(), 11);
         assert_eq!(source.format().expect("read"), Format::Ndjson);
         let hash = || {
-            let (mut reader, digest) = source.read().expect("opens");
+            let (mut reader, digest) = source.read_hashed().expect("opens");
             io::copy(&mut reader, &mut io::sink()).expect("reads");
             digest.text()
         };
