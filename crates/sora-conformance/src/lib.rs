@@ -8,6 +8,7 @@ mod constrained;
 mod contract;
 mod data;
 mod differential;
+mod history;
 mod lines;
 mod probe;
 mod random;
@@ -20,6 +21,7 @@ use sora_core::provider::{Provider, SharedProvider};
 
 pub use crate::constrained::{Constrained, Profile};
 pub use crate::differential::{Differential, differential, shared_differential};
+pub use crate::history::{History, history};
 pub use crate::report::Report;
 
 use crate::contract::{FOUNDATION, LINES, TABLE_LINES};

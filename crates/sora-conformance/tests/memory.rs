@@ -35,3 +35,8 @@ async fn every_profile_answers_as_evaluation_does() {
         assert!(found.is_equal(), "{profile:?}: {found}");
     }
 }
+
+#[tokio::test]
+async fn memory_writes_as_it_does() {
+    sora_conformance::history(|| async { Memory::new() }, 1, 2_000).await.expect_equal();
+}

@@ -39,7 +39,10 @@ fn every_line_has_a_liar() {
 
 #[test]
 fn a_liar_without_a_lie_is_green() {
-    run(sora_conformance::suite(|| async { Liar::new(Lie::NONE) })).expect_green();
+    let make = || async { Liar::new(Lie::NONE) };
+    run(sora_conformance::suite(make)).expect_green();
+    run(sora_conformance::differential(make, 1, 1_000)).expect_equal();
+    run(sora_conformance::history(make, 1, 1_000)).expect_equal();
 }
 
 /// What is wrong with a filter or a sort, random questions find too.
@@ -58,6 +61,43 @@ fn random_questions_find_false_claims() {
         assert!(!found.is_equal(), "{}: {found}", lie.name);
     }
     assert!(asked > 20);
+}
+
+/// What is wrong with a write or a transaction, random writes find too.
+#[test]
+fn random_writes_find_false_reports() {
+    let about = [
+        "an ignored conflict",
+        "an upsert goes by",
+        "an upsert that meets",
+        "a row that comes twice",
+        "a patch sets and adds",
+        "a sum that",
+        "a stale version",
+        "every change counts",
+        "a write reports",
+        "outcomes stand",
+        "a write counts",
+        "a missing row",
+        "an atomic write is",
+        "returned rows",
+        "a session sees",
+        "a commit",
+        "a rollback",
+        "a dropped session",
+    ];
+    // These two are told by their table, and by what is refused.
+    let is_found = |lie: &Lie| {
+        !lie.name.starts_with("does not")
+            && !lie.name.ends_with("row by row")
+            && !lie.name.ends_with("of a change by filter")
+    };
+    let is_meant =
+        |lie: &&Lie| is_found(lie) && about.iter().any(|line| lie.line.starts_with(line));
+    for lie in lies().iter().filter(is_meant) {
+        let found = run(sora_conformance::history(|| async { Liar::new(*lie) }, 1, 3_000));
+        assert!(!found.is_equal(), "{}: {found}", lie.name);
+    }
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {

@@ -24,14 +24,14 @@ async fn memory_conforms() {
     assert_eq!(report.skipped(), ["inexact filters leave out no row that belongs"]);
 }
 
+/// A number from the environment, which asks more, and other, questions:
+/// `SORA_FILTERS=1000000 SORA_SEED=1 cargo test -p sora-sqlite --test it random -- --nocapture`.
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
 /// Random filters, sorts and pages: the rows are those that evaluation in memory gives.
-///
-/// `SORA_FILTERS` and `SORA_SEED` in the environment ask more, and other, questions:
-/// `SORA_FILTERS=1000000 cargo test -p sora-sqlite --test it random -- --nocapture`.
 async fn compare(half: u64) {
-    let number = |name: &str, default: u64| {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-    };
     let make = || async { Sqlite::open(SqliteConfig::memory()).await.expect("opened") };
     let filters = number("SORA_FILTERS", 100_000) / 2;
     let seed = number("SORA_SEED", 0).wrapping_mul(2).wrapping_add(half);
@@ -47,4 +47,11 @@ async fn half_of_the_random_filters_give_the_rows_of_memory() {
 #[tokio::test]
 async fn the_other_half_of_the_random_filters_give_the_rows_of_memory() {
     compare(1).await;
+}
+
+#[tokio::test]
+async fn random_writes_do_what_they_do_in_memory() {
+    let make = || async { Sqlite::open(SqliteConfig::memory()).await.expect("opened") };
+    let (seed, writes) = (number("SORA_SEED", 0), number("SORA_WRITES", 10_000));
+    sora_conformance::history(make, seed, writes).await.expect_equal();
 }
