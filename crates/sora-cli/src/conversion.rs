@@ -18,6 +18,7 @@ pub(crate) struct Scratch {
 
 /// Why a field is not of a column's type. One pointer wide, because almost every field is.
 #[derive(Debug)]
+#[expect(clippy::box_collection, reason = "a text of its own would double every result")]
 pub(crate) struct Refusal(Box<String>);
 
 /// Returns the cell of a type that a field stands for.

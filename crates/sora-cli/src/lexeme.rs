@@ -69,11 +69,11 @@ impl Types {
         const UUID: u8 = 1 << 5;
         let mut kept = self.0;
         if kept & (I64 | F64) != 0 {
-            let (is_i64, is_f64) = is_number(text);
-            if !is_i64 {
+            let (integer, float) = is_number(text);
+            if !integer {
                 kept &= !I64;
             }
-            if !is_f64 {
+            if !float {
                 kept &= !F64;
             }
         }
