@@ -30,7 +30,7 @@ pub trait Dialect: Sized {
     fn in_list<O: Out>(walk: &mut Walk<'_, Self, O>, list: impl FnOnce(&mut O));
 
     /// Writes the name of the derived table that holds keys of several columns, and its definition:
-    /// its columns are named by [`key_name`](crate::walk::key_name).
+    /// its columns are `_sora_key_0`, `_sora_key_1`, ….
     fn key_source<O: Out>(walk: &mut Walk<'_, Self, O>, key: &[u16], list: impl FnOnce(&mut O));
 
     /// Writes the sum of a column and a value, which fails on overflow and leaves null as it is.
