@@ -1,5 +1,6 @@
 //! A provider under test, and a table in it.
 
+use std::cmp::Ordering;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +12,7 @@ use sora_core::read::{Access, Read, ReadReport};
 use sora_core::write::{Change, OnConflict, Outcome, Target, Write, WriteReport};
 use sora_core::{
     Binding, CellSink, Intake, Predicate, Result, Row, RowBuffer, RowSink, Schema, Sort, Stamp,
-    Value, order,
+    Value,
 };
 
 use crate::report::{Stop, Verdict, check, failed, skipped};
@@ -243,14 +244,21 @@ pub(crate) fn sorted(mut rows: Vec<Cells>) -> Vec<Cells> {
     rows
 }
 
-/// Orders two whole rows by a sort.
-pub(crate) fn in_order(sort: &[Sort], left: &Cells, right: &Cells) -> std::cmp::Ordering {
-    let cell = |row: &'_ Cells, column: u16| row[usize::from(column)].clone();
-    let values =
-        |row: &Cells| -> Vec<Value> { sort.iter().map(|sort| cell(row, sort.column)).collect() };
-    let (left, right) = (values(left), values(right));
-    let place = |column: u16| sort.iter().position(|sort| sort.column == column).unwrap_or(0);
-    order::compare(sort, |column| left[place(column)].cell(), |column| right[place(column)].cell())
+/// Orders two whole rows by a sort. Not by `sora_core::order`: that is judged here.
+pub(crate) fn in_order(sort: &[Sort], left: &Cells, right: &Cells) -> Ordering {
+    for Sort { column, descending } in sort {
+        let at = usize::from(*column);
+        let (left, right) = (left[at].cell(), right[at].cell());
+        let order = match (left.is_null(), right.is_null()) {
+            (false, false) => left.compare(right).unwrap_or(Ordering::Equal),
+            (left, right) => right.cmp(&left),
+        };
+        let order = if *descending { order.reverse() } else { order };
+        if order.is_ne() {
+            return order;
+        }
+    }
+    Ordering::Equal
 }
 
 /// Returns outcomes as words: `Inserted`, `Conflict`, `Skipped`.

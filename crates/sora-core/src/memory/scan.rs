@@ -161,7 +161,6 @@ fn compare(read: &Read, left: &Stored, right: &Stored) -> Ordering {
 fn is_key_order(table: &Table, read: &Read) -> bool {
     let columns = read.sort.iter().map(|sort| read.binding.live_position(sort.column));
     read.sort.iter().all(|sort| !sort.descending)
-        && read.sort.len() <= table.schema.key().len()
         && columns.eq(table.schema.key().iter().take(read.sort.len()).copied())
 }
 
