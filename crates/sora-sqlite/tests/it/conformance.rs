@@ -55,3 +55,14 @@ async fn random_writes_do_what_they_do_in_memory() {
     let (seed, writes) = (number("SORA_SEED", 0), number("SORA_WRITES", 10_000));
     sora_conformance::history(make, seed, writes).await.expect_equal();
 }
+
+#[tokio::test]
+async fn a_file_that_is_opened_read_only_says_so() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = || SqliteConfig::file(directory.path().join("a.db")).expect("a path");
+    drop(Sqlite::open(config()).await.expect("made"));
+    let make = || async { Sqlite::open(config().read_only(true)).await.expect("opened") };
+    let report = sora_conformance::suite(make).await;
+    report.expect_green();
+    assert_eq!(report.skipped().len(), sora_conformance::lines().count() - 1);
+}
