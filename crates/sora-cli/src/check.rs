@@ -86,8 +86,7 @@ fn write(claims: &Claims, arguments: &Check, console: &mut Console) -> Outcome {
     let headings = ["subject", "claim", "claimed", "found", "verdict", "note"]
         .map(|name| Heading::new(name, Type::Text));
     let look = console.look;
-    let mut writer =
-        RowWriter::new(&mut *console.out, arguments.format, headings.into(), "", look)?;
+    let mut writer = RowWriter::new(&mut *console.out, arguments.format, headings.into(), "", look);
     for claim in claims.iter() {
         writer.row(&claim.row())?;
     }

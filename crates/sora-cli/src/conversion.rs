@@ -18,8 +18,9 @@ pub(crate) struct Scratch {
 
 /// Why a field is not of a column's type. One pointer wide, because almost every field is.
 #[derive(Debug)]
-#[expect(clippy::box_collection, reason = "a text of its own would double every result")]
-pub(crate) struct Refusal(Box<String>);
+pub(crate) struct Refusal(
+    #[expect(clippy::box_collection, reason = "one pointer wide")] Box<String>,
+);
 
 /// Returns the cell of a type that a field stands for.
 ///

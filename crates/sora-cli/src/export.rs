@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use sora::{RowStream, Sora, StreamOptions, Table};
+use sora::{Query, Sora, Table};
 use tempfile::NamedTempFile;
 
 use crate::arguments::Export;
@@ -13,29 +13,24 @@ use crate::failure::{Failure, Outcome};
 use crate::input::Format;
 use crate::output::{Heading, Look, RowFormat, RowWriter};
 use crate::progress::{Progress, Rate};
-use crate::selection::failure_of;
+use crate::rows::each_row;
 
-/// Rows in a page. Two are in memory, and each asks the store once.
-const PAGE_ROWS: u64 = 2_000;
+/// How often progress is shown, in rows.
+const PROGRESS_ROWS: u64 = 4_096;
 
 /// Writes the rows of a table to a file or standard output.
 pub(crate) async fn run(store: &Sora, arguments: &Export, console: &mut Console) -> Outcome {
     let table = arguments.selection.open(store).await?;
     let query = arguments.selection.query(&table)?;
     let format = format(arguments);
-    let stream = table.stream(&query, StreamOptions { page_rows: PAGE_ROWS });
-    // What the plan refuses is told before a file is begun.
-    stream.plan().map_err(|error| failure_of(&error))?;
     let Some(path) = &arguments.output else {
-        let progress = None;
         let out = &mut *console.out;
-        write(&table, stream, out, format, &arguments.null, progress).await?;
-        return Ok(());
+        return write(&table, &query, out, format, &arguments.null, None).await.map(drop);
     };
     let file = Beside::create(path, arguments.force)?;
     let progress = Progress::start(console, "exporting", None);
     let mut out = BufWriter::with_capacity(256 * 1024, &file);
-    let rows = write(&table, stream, &mut out, format, &arguments.null, Some(&progress))
+    let rows = write(&table, &query, &mut out, format, &arguments.null, Some(&progress))
         .await
         .map_err(|failure| at(path, failure))?;
     drop(out);
@@ -56,22 +51,24 @@ fn format(arguments: &Export) -> RowFormat {
 
 async fn write(
     table: &Table,
-    mut stream: RowStream,
+    query: &Query,
     out: &mut (dyn Write + Send),
     format: RowFormat,
     null: &str,
     progress: Option<&Progress>,
 ) -> Outcome<u64> {
     let headings = Heading::of(table.schema(), table.columns());
-    let mut writer = RowWriter::new(out, format, headings, null, Look::default())?;
-    while let Some(rows) = stream.next().await {
-        for row in rows.map_err(|error| failure_of(&error))?.iter() {
-            writer.row(&row)?;
-        }
-        if let Some(progress) = progress {
+    let mut writer = RowWriter::new(out, format, headings, null, Look::default());
+    each_row(table, query, &mut |row| {
+        writer.row(row)?;
+        if let Some(progress) = progress
+            && writer.rows() % PROGRESS_ROWS == 0
+        {
             progress.at(writer.rows());
         }
-    }
+        Ok(())
+    })
+    .await?;
     let rows = writer.rows();
     writer.finish()?;
     Ok(rows)

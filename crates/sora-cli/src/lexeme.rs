@@ -6,6 +6,16 @@ use sora::{Date, Timestamp, Type, UuidText};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Types(u8);
 
+/// The bits of the types, in the order of [`Types::ORDER`].
+const BOOL: u8 = 1;
+const I64: u8 = 1 << 1;
+const F64: u8 = 1 << 2;
+const DATE: u8 = 1 << 3;
+const TIMESTAMP: u8 = 1 << 4;
+const UUID: u8 = 1 << 5;
+const TEXT: u8 = 1 << 6;
+const JSON: u8 = 1 << 7;
+
 impl Types {
     /// The types that are inferred, from the narrowest to the widest.
     pub(crate) const ORDER: [Type; 8] = [
@@ -19,19 +29,19 @@ impl Types {
         Type::Json,
     ];
     /// What a field of a CSV file can be.
-    pub(crate) const BARE: Self = Self(0b0111_1111);
+    pub(crate) const BARE: Self = Self(!JSON);
     /// What a string of JSON can be. Numbers are not written as strings.
-    pub(crate) const STRING: Self = Self(0b1111_1000);
+    pub(crate) const STRING: Self = Self(DATE | TIMESTAMP | UUID | TEXT | JSON);
     /// What `true` and `false` of JSON can be.
-    pub(crate) const BOOL: Self = Self(0b1100_0001);
+    pub(crate) const BOOL: Self = Self(BOOL | TEXT | JSON);
     /// What a number of JSON can be.
-    pub(crate) const NUMBER: Self = Self(0b1100_0110);
+    pub(crate) const NUMBER: Self = Self(I64 | F64 | TEXT | JSON);
     /// What an object or array of JSON can be.
-    pub(crate) const NESTED: Self = Self(0b1000_0000);
+    pub(crate) const NESTED: Self = Self(JSON);
     /// Any of them.
-    pub(crate) const ALL: Self = Self(0b1111_1111);
+    pub(crate) const ALL: Self = Self(!0);
     /// Text alone: nothing can rule it out in a CSV file.
-    pub(crate) const TEXT: Self = Self(0b0100_0000);
+    pub(crate) const TEXT: Self = Self(TEXT);
 
     /// What both have.
     pub(crate) fn intersection(self, other: Self) -> Self {
@@ -61,21 +71,9 @@ impl Types {
 
     /// Keeps those of the types that a text can be of.
     pub(crate) fn of_text(self, text: &str) -> Self {
-        const BOOL: u8 = 1;
-        const I64: u8 = 1 << 1;
-        const F64: u8 = 1 << 2;
-        const DATE: u8 = 1 << 3;
-        const TIMESTAMP: u8 = 1 << 4;
-        const UUID: u8 = 1 << 5;
         let mut kept = self.0;
         if kept & (I64 | F64) != 0 {
-            let (integer, float) = is_number(text);
-            if !integer {
-                kept &= !I64;
-            }
-            if !float {
-                kept &= !F64;
-            }
+            kept &= !(I64 | F64) | is_number(text);
         }
         if kept & (BOOL | DATE | TIMESTAMP | UUID) == 0 {
             return Self(kept);
@@ -124,25 +122,25 @@ pub(crate) fn why_not(column_type: Type, text: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a text is an i64, and whether it is an f64.
-fn is_number(text: &str) -> (bool, bool) {
+/// Which of the types of numbers a text is of.
+fn is_number(text: &str) -> u8 {
     short_number(text.as_bytes()).unwrap_or_else(|| {
         let number = Number::scan(text);
-        (number.is_i64(), number.is_f64())
+        (u8::from(number.is_i64()) * I64) | (u8::from(number.is_f64()) * F64)
     })
 }
 
 /// Decides what most numbers are, in one pass: few digits, no exponent, no zero in front.
-fn short_number(text: &[u8]) -> Option<(bool, bool)> {
+fn short_number(text: &[u8]) -> Option<u8> {
     let unsigned = text.strip_prefix(b"-").unwrap_or(text);
     if unsigned.len() > DIGITS_SAFE || !matches!(unsigned, [b'1'..=b'9', ..]) {
         return None;
     }
     let whole = digits(unsigned);
     let Some(fraction) = unsigned[whole..].strip_prefix(b".") else {
-        return (whole == unsigned.len()).then_some((true, true));
+        return (whole == unsigned.len()).then_some(I64 | F64);
     };
-    (!fraction.is_empty() && digits(fraction) == fraction.len()).then_some((false, true))
+    (!fraction.is_empty() && digits(fraction) == fraction.len()).then_some(F64)
 }
 
 /// A number as JSON writes it: `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?`.

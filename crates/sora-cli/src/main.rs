@@ -18,6 +18,7 @@ mod output;
 mod parameter;
 mod progress;
 mod query;
+mod rows;
 mod selection;
 mod store;
 #[cfg(test)]

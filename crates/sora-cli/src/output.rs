@@ -74,15 +74,14 @@ impl<W: Write> RowWriter<W> {
         headings: Vec<Heading>,
         null: &str,
         look: Look,
-    ) -> Outcome<Self> {
-        let mut out = out;
+    ) -> Self {
         let layout = match format {
-            RowFormat::Csv => Layout::Csv(csv::Csv::start(&mut out, &headings, null)?),
+            RowFormat::Csv => Layout::Csv(csv::Csv::new(&headings, null)),
             RowFormat::Json => Layout::Json(json::Json::new(&headings, true)),
             RowFormat::Ndjson => Layout::Json(json::Json::new(&headings, false)),
             RowFormat::Table => Layout::Table(table::Table::new(headings, look)),
         };
-        Ok(Self { out, layout, rows: 0 })
+        Self { out, layout, rows: 0 }
     }
 
     /// Writes one row.
@@ -105,7 +104,7 @@ impl<W: Write> RowWriter<W> {
     pub(crate) fn finish(mut self) -> Outcome<Vec<Box<str>>> {
         let mut left_out = Vec::new();
         match &mut self.layout {
-            Layout::Csv(_) => {}
+            Layout::Csv(csv) => csv.start(&mut self.out)?,
             Layout::Json(json) => json.finish(&mut self.out)?,
             Layout::Table(table) => left_out = table.finish(&mut self.out)?,
         }

@@ -2,13 +2,14 @@
 
 use serde_json::json;
 use sora::plan::{Plan, Support};
-use sora::{Cursor, Explanation, Name, RowBuffer, Sora, StreamOptions, Table};
+use sora::{Cursor, Explanation, Name, RowBuffer, Sora, Table};
 
 use crate::arguments::Query;
 use crate::console::Console;
 use crate::failure::{Failure, Outcome};
 use crate::names;
 use crate::output::{Heading, RowFormat, RowWriter, one_line};
+use crate::rows::each_row;
 use crate::selection::failure_of;
 
 /// Rows of a table for people, unless they say how many they want.
@@ -63,7 +64,7 @@ async fn page(
     let columns = columns(table, query);
     let mut rows = RowBuffer::new(columns.len());
     let page = table.query(query, &mut rows).await.map_err(|error| failure_of(&error))?;
-    let mut writer = writer(table, &columns, arguments, console)?;
+    let mut writer = writer(table, &columns, arguments, console);
     for row in rows.iter() {
         writer.row(&row)?;
     }
@@ -95,15 +96,8 @@ async fn stream(
     console: &mut Console,
 ) -> Outcome {
     let columns = columns(table, query);
-    let mut stream = table.stream(query, StreamOptions::default());
-    let mut first = stream.next().await.transpose().map_err(|error| failure_of(&error))?;
-    let mut writer = writer(table, &columns, arguments, console)?;
-    while let Some(rows) = first.take() {
-        for row in rows.iter() {
-            writer.row(&row)?;
-        }
-        first = stream.next().await.transpose().map_err(|error| failure_of(&error))?;
-    }
+    let mut writer = writer(table, &columns, arguments, console);
+    each_row(table, query, &mut |row| writer.row(row)).await?;
     let left_out = writer.finish()?;
     say_left_out(console, &left_out);
     Ok(())
@@ -118,7 +112,7 @@ fn writer<'a>(
     columns: &[u16],
     arguments: &Query,
     console: &'a mut Console,
-) -> Outcome<RowWriter<&'a mut (dyn std::io::Write + Send)>> {
+) -> RowWriter<&'a mut (dyn std::io::Write + Send)> {
     let headings = Heading::of(table.schema(), columns);
     let look = console.look;
     RowWriter::new(&mut *console.out, arguments.format, headings, &arguments.null, look)

@@ -76,7 +76,7 @@ impl<'a> Screen<'a> {
         let width = self.look.width.map(|width| width.saturating_sub(INDENT.len()));
         let out = Indented { out: &mut *self.console.out, at_start: true };
         let look = Look { width, ..self.look };
-        let mut writer = RowWriter::new(out, RowFormat::Table, headings, "", look)?;
+        let mut writer = RowWriter::new(out, RowFormat::Table, headings, "", look);
         for row in rows {
             writer.row(*row)?;
         }

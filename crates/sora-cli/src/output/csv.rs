@@ -9,22 +9,34 @@ use crate::failure::Outcome;
 
 #[derive(Debug)]
 pub(super) struct Csv {
+    /// The header, until it is written: what fails before the first row leaves nothing behind.
+    header: Option<Vec<u8>>,
     null: Box<str>,
     text: String,
 }
 
 impl Csv {
-    /// Writes the header.
-    pub(super) fn start(out: &mut dyn Write, headings: &[Heading], null: &str) -> Outcome<Self> {
+    pub(super) fn new(headings: &[Heading], null: &str) -> Self {
+        let mut header = Vec::new();
         for (place, heading) in headings.iter().enumerate() {
-            separate(out, place)?;
-            field(out, &heading.name, null)?;
+            // Writing to memory cannot fail.
+            let _ = separate(&mut header, place);
+            let _ = field(&mut header, &heading.name, null);
         }
-        out.write_all(b"\n")?;
-        Ok(Self { null: null.into(), text: String::new() })
+        header.push(b'\n');
+        Self { header: Some(header), null: null.into(), text: String::new() }
+    }
+
+    /// Writes the header, if that is not done yet.
+    pub(super) fn start(&mut self, out: &mut dyn Write) -> Outcome {
+        match self.header.take() {
+            Some(header) => Ok(out.write_all(&header)?),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn row(&mut self, out: &mut dyn Write, row: &dyn Row) -> Outcome {
+        self.start(out)?;
         for place in 0..row.width() {
             separate(out, place)?;
             match row.cell(place)? {
