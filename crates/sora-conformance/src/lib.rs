@@ -1,8 +1,23 @@
 //! The suite that every provider of Sora passes.
 //!
-//! [`suite`] holds a provider against the contract in [`sora_core::provider`], line by line. It reads
-//! what the provider declares: what is declared must work, what is not must be refused, and what
-//! cannot be judged is skipped with a reason that is printed.
+//! [`suite`] holds a provider against the contract in [`sora_core::provider`], line by line, and then
+//! the tables of [`sora`] on top of it. It reads what the provider declares: what is declared must
+//! work, what is not must be refused, and what cannot be judged is skipped with a reason that is
+//! printed. A line that rests on one that failed is skipped, so that a flaw is named once.
+//! [`differential`] asks random queries and [`history`] does random writes, both beside memory.
+//!
+//! A provider runs them in its tests:
+//!
+//! ```no_run
+//! # async fn conforms() {
+//! use sora_core::memory::Memory;
+//!
+//! let make = || async { Memory::new() };
+//! sora_conformance::suite(make).await.expect_green();
+//! sora_conformance::differential(make, 1, 100_000).await.expect_equal();
+//! sora_conformance::history(make, 1, 10_000).await.expect_equal();
+//! # }
+//! ```
 
 mod constrained;
 mod contract;
