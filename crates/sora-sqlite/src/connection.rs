@@ -139,7 +139,9 @@ fn configure(db: &Connection, config: &SqliteConfig, role: Role) -> rusqlite::Re
         )?;
     }
     db.pragma_update(None, "foreign_keys", true)?;
-    db.pragma_update(None, "temp_store", "MEMORY")?;
+    // What a scan sorts may be larger than memory should be.
+    let temporary = if role == Role::Scan { "FILE" } else { "MEMORY" };
+    db.pragma_update(None, "temp_store", temporary)?;
     // A negative number is a size in KiB.
     db.pragma_update(None, "cache_size", -i64::from(config.cache_bytes.div_ceil(1024)))
 }
