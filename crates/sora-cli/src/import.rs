@@ -199,3 +199,6 @@ fn head(
         target.key_text()
     )
 }
+
+#[cfg(test)]
+mod tests;

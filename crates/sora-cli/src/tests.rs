@@ -8,36 +8,36 @@ use crate::console::{Captured, Console};
 use crate::store::StoreAddress;
 
 /// A store, and what commands on it said.
-struct Session {
-    runtime: tokio::runtime::Runtime,
-    store: Sora,
+pub(crate) struct Session {
+    pub(crate) runtime: tokio::runtime::Runtime,
+    pub(crate) store: Sora,
     directory: tempfile::TempDir,
 }
 
 /// What a command said, and how it ended.
 #[derive(Debug)]
-struct Said {
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) out: String,
+    pub(crate) err: String,
     /// The message of the failure, if it failed.
-    failure: Option<String>,
+    pub(crate) failure: Option<String>,
 }
 
 impl Session {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime = crate::runtime().expect("a runtime");
         let store = runtime.block_on(Sora::open("memory:")).expect("a store");
         Self { runtime, store, directory: tempfile::tempdir().expect("a directory") }
     }
 
     /// Writes a file and returns its path.
-    fn file(&self, name: &str, content: &str) -> String {
+    pub(crate) fn file(&self, name: &str, content: &str) -> String {
         let path = self.directory.path().join(name);
         std::fs::write(&path, content).expect("written");
         path.display().to_string()
     }
 
-    fn run(&self, arguments: &[&str]) -> Said {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
         let line = ["sora"].iter().chain(arguments).chain(&["--store", "memory:"]);
         let arguments = Arguments::try_parse_from(line).expect("arguments");
         let captured = Captured::default();
@@ -54,14 +54,14 @@ impl Session {
     }
 
     /// Runs a command that must succeed and returns its results.
-    fn done(&self, arguments: &[&str]) -> String {
+    pub(crate) fn done(&self, arguments: &[&str]) -> String {
         let said = self.run(arguments);
         assert_eq!(said.failure, None, "{arguments:?}: {}", said.err);
         said.out
     }
 
     /// Runs a command that must fail and returns why.
-    fn failed(&self, arguments: &[&str]) -> String {
+    pub(crate) fn failed(&self, arguments: &[&str]) -> String {
         self.run(arguments).failure.expect("a failure")
     }
 }
