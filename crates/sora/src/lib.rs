@@ -93,3 +93,8 @@ pub use table::{Batch, Explanation, Page, RowStream, StreamOptions, Table};
 pub mod derive {
     pub use sora_core::*;
 }
+
+/// The example of the README, which must run.
+#[cfg(all(doctest, feature = "derive", feature = "sqlite"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
