@@ -4,7 +4,7 @@
 //! the tables of [`sora`] on top of it. It reads what the provider declares: what is declared must
 //! work, what is not must be refused, and what cannot be judged is skipped with a reason that is
 //! printed. A line that rests on one that failed is skipped, so that a flaw is named once.
-//! [`differential`] asks random queries and [`history`] does random writes, both beside memory.
+//! [`differential()`] asks random queries and [`history()`] does random writes, both beside memory.
 //!
 //! A provider runs them in its tests:
 //!
