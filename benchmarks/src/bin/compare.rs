@@ -10,7 +10,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const USAGE: &str = "usage: compare WHAT
   instructions   of a get and a page, by callgrind (valgrind must be installed)
   wall           of a get and a page, 9 interleaved pairs
-  import SORA    CPU seconds of an import of 1,000,000 rows by the program SORA, 5 interleaved pairs";
+  import SORA    CPU seconds of an import of 1,000,000 rows by the program SORA, 9 interleaved pairs";
 
 const ROWS: u64 = 100_000;
 const PAIRS: usize = 9;
@@ -99,7 +99,7 @@ fn import(folder: &Path, sora: &str) -> Result<()> {
     }
     println!("CPU seconds of an import of 1,000,000 rows, chunks of {CHUNK}, synchronous=FULL");
     let mut ratios = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..PAIRS {
         let floor_db = PathBuf::from(format!("{}.floor.db", csv.display()));
         let sora_db = folder.join("sora.db");
         for database in [&floor_db, &sora_db] {
