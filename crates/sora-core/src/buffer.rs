@@ -43,7 +43,10 @@ const _: () = assert!(size_of::<Slot>() == 16);
 
 impl Span {
     fn behind(start: usize, len: usize) -> Result<Self> {
-        let full = |_| Error::new(ErrorKind::Limit, "the rows of one buffer exceed 4 GiB");
+        let full = |_| {
+            let message = format!("the rows of one buffer exceed {} bytes", RowBuffer::BYTES_MAX);
+            Error::new(ErrorKind::Limit, message)
+        };
         let start = u32::try_from(start).map_err(full)?;
         Ok(Self { start, len: u32::try_from(len).map_err(full)? })
     }

@@ -4,9 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{BitAnd, BitOr, Not};
 
-use crate::{
-    Cell, CellSink, ColumnType, Comparison, Error, Pattern, Predicate, Result, Truth, Value,
-};
+use crate::{Cell, CellSink, ColumnType, Comparison, Pattern, Predicate, Result, Value};
 
 /// A field of an entity, as `#[derive(Entity)]` declares it: `City::POPULATION`.
 pub struct Field<E, T> {
@@ -387,18 +385,5 @@ impl<E> fmt::Debug for SortBy<E> {
 impl<E> fmt::Debug for Assign<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Assign").field(&self.assignment).finish()
-    }
-}
-
-impl<E> From<Error> for Filter<E> {
-    /// A filter that fails every operation with this error.
-    fn from(error: Error) -> Self {
-        Self::new(Err(error))
-    }
-}
-
-impl<E> From<Truth> for Filter<E> {
-    fn from(truth: Truth) -> Self {
-        Self::new(Ok(Predicate::Constant(truth)))
     }
 }

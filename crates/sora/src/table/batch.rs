@@ -34,11 +34,6 @@ impl<'a> Batch<'a> {
         self.changes.push(change);
     }
 
-    /// The table.
-    pub fn table(&self) -> &'a Table {
-        self.table
-    }
-
     /// Does all writes in one transaction and returns what each did. A round trip for each write,
     /// and one for the commit.
     ///

@@ -130,6 +130,7 @@ async fn what_cannot_be_used_is_refused_with_the_remedy() {
         let other = cities.query(City::STATE.eq("NY")).after(cursor).fetch().await;
         let error = other.expect_err("another query");
         assert!(error.to_string().contains("another filter or sort"), "{error}");
+        store.ping().await.expect("an answer");
         let error = store.table("citty").await.expect_err("no such table");
         assert!(error.to_string().contains("did you mean \"city\"?"), "{error}");
     }
