@@ -9,14 +9,26 @@ use crate::ci::root;
 const LINES_MAX: usize = 500;
 
 /// Which crates of this workspace each crate may depend on; the arrows of ARCHITECTURE.md.
-const DIRECTIONS: [(&str, &[&str]); 7] = [
+const DIRECTIONS: [(&str, &[&str]); 9] = [
     ("sora-core", &[]),
     ("sora-macros", &["sora-core"]),
     ("sora-sql", &["sora-core"]),
     ("sora-sqlite", &["sora-core", "sora-sql", "sora-conformance"]),
-    ("sora", &["sora-core", "sora-macros", "sora-sqlite", "sora-conformance"]),
+    ("sora-postgres", &["sora-core", "sora-sql", "sora-conformance", "sora-testbed"]),
+    (
+        "sora",
+        &[
+            "sora-core",
+            "sora-macros",
+            "sora-sqlite",
+            "sora-postgres",
+            "sora-conformance",
+            "sora-testbed",
+        ],
+    ),
     ("sora-conformance", &["sora-core", "sora"]),
-    ("sora-cli", &["sora"]),
+    ("sora-testbed", &[]),
+    ("sora-cli", &["sora", "sora-testbed"]),
 ];
 
 /// Checks every rule and reports all that is wrong.

@@ -1,0 +1,1 @@
+//! PostgreSQL for the Sora data layer, over its own protocol.
