@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use sora_core::plan::{Negotiation, Support};
 use sora_core::provider::{
-    Administer, Administered, BoxFuture, Capability, Layer, Provider, Session, SharedProvider,
+    Administer, Administered, BoxFuture, Capability, Isolation, Layer, Provider, Savepoint,
+    Session, SessionOptions, SharedProvider,
 };
 use sora_core::read::{Access, Output, Read, ReadReport};
 use sora_core::write::{Change, Target, Write, WriteReport};
@@ -202,11 +203,11 @@ impl Provider for Constrained {
         self.inner.administer(task).await
     }
 
-    async fn open(&self) -> Result<Box<dyn Session>> {
+    async fn open(&self, options: SessionOptions) -> Result<Box<dyn Session>> {
         if !Provider::capability(self).transactions {
             return Err(refused("open a transaction"));
         }
-        let inner = self.inner.open().await?;
+        let inner = self.inner.open(options).await?;
         Ok(Box::new(ConstrainedSession { store: self.clone(), inner }))
     }
 }
@@ -218,6 +219,10 @@ struct ConstrainedSession {
 }
 
 impl Session for ConstrainedSession {
+    fn isolation(&self) -> Isolation {
+        self.inner.isolation()
+    }
+
     fn read<'a>(
         &'a mut self,
         read: &'a Read,
@@ -232,6 +237,10 @@ impl Session for ConstrainedSession {
         sink: &'a mut dyn RowSink,
     ) -> BoxFuture<'a, Result<WriteReport>> {
         Box::pin(async move { self.inner.write(&self.store.admit_write(write)?, sink).await })
+    }
+
+    fn savepoint(&mut self, step: Savepoint) -> BoxFuture<'_, Result<()>> {
+        self.inner.savepoint(step)
     }
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<()>> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sora_core::Result;
 use sora_core::memory::Memory;
-use sora_core::provider::{Provider, Session, SharedProvider};
+use sora_core::provider::{Provider, Session, SessionOptions, SharedProvider};
 use sora_core::write::{Write, WriteReport};
 
 use self::generate::{Change, schema};
@@ -120,8 +120,8 @@ impl<'s> Pair<'s> {
 
     async fn open(&self) -> Result<Sessions> {
         Ok(Sessions {
-            found: self.found.store.provider.open().await?,
-            expected: self.expected.store.provider.open().await?,
+            found: self.found.store.provider.open(SessionOptions::default()).await?,
+            expected: self.expected.store.provider.open(SessionOptions::default()).await?,
         })
     }
 

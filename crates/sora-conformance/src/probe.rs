@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sora_core::plan::Negotiation;
 use sora_core::provider::{
-    Administer, Administered, Capability, Provider, Session, SharedProvider,
+    Administer, Administered, Capability, Provider, Session, SessionOptions, SharedProvider,
 };
 use sora_core::read::{Read, ReadReport};
 use sora_core::write::{Write, WriteReport};
@@ -72,8 +72,8 @@ impl Provider for Probe {
         self.inner.administer(task).await
     }
 
-    async fn open(&self) -> Result<Box<dyn Session>> {
-        self.inner.open().await
+    async fn open(&self, options: SessionOptions) -> Result<Box<dyn Session>> {
+        self.inner.open(options).await
     }
 }
 

@@ -49,8 +49,13 @@ pub enum ErrorKind {
     ReadOnly,
     /// The table of the store does not fit the schema of the entity.
     Schema,
+    /// The transaction lost against another one, or was picked to end a deadlock; nothing of it was
+    /// committed, and running all of it again may succeed.
+    Serialization,
     /// The store failed in a way that has no kind of its own.
     Store,
+    /// A limit of time, Sora's or the store's, ended it.
+    Timeout,
     /// The store is not reachable.
     Unavailable,
     /// The store cannot do this, and Sora was told not to, or must not, do it instead.
@@ -74,7 +79,7 @@ impl Error {
     /// Returns an error of a kind with a message that names what was wrong and the remedy.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let retry = match kind {
-            ErrorKind::Busy | ErrorKind::Unavailable => Retry::Safe,
+            ErrorKind::Busy | ErrorKind::Serialization | ErrorKind::Unavailable => Retry::Safe,
             _ => Retry::Never,
         };
         Self(Arc::new(Inner {
@@ -115,6 +120,11 @@ impl Error {
     /// Whether doing the same again is safe.
     pub fn retry(&self) -> Retry {
         self.0.retry
+    }
+
+    /// Whether the write that failed may have been committed all the same.
+    pub fn is_unknown(&self) -> bool {
+        self.0.retry == Retry::IfIdempotent
     }
 
     /// The message alone, without context and source.

@@ -4,6 +4,7 @@
 //! a store is asked ([`Read`](read::Read), [`Write`](write::Write)), what it answers, and what the
 //! answers mean.
 
+mod aggregation;
 mod assignment;
 mod bind;
 mod buffer;
@@ -20,6 +21,7 @@ pub mod json;
 mod live;
 pub mod memory;
 mod name;
+mod native;
 mod number;
 mod observe;
 pub mod order;
@@ -32,6 +34,7 @@ mod query;
 pub mod read;
 mod row;
 mod schema;
+mod session;
 mod temporal;
 pub mod text;
 mod truth;
@@ -39,6 +42,7 @@ mod types;
 mod value;
 pub mod write;
 
+pub use aggregation::{AggregateFunction, Aggregation, Measure};
 pub use buffer::{BufferedRow, RowBuffer};
 pub use column::{ColumnType, unexpected};
 pub use cursor::Cursor;
@@ -49,7 +53,8 @@ pub use filter::{Assign, Assignment, Field, Filter, Operand, Sort, SortBy};
 pub use intake::{Intake, Stamp, check_cell, new_uuid};
 pub use live::{Binding, LiveColumn, LiveIndex, LiveTable};
 pub use name::{check_name, find_name, unknown_name};
-pub use observe::{End, Event, Observer, Operation};
+pub use native::Statement;
+pub use observe::{End, Event, Observer, Operation, RequestId};
 pub use pattern::{Part, Pattern};
 pub use predicate::{FilterLimits, KEYWORDS, Name, Predicate};
 pub use query::{Fallback, Query};

@@ -18,7 +18,7 @@ use async_lock::Mutex;
 use self::session::MemorySession;
 use self::table::Table;
 use crate::plan::{Negotiation, Support};
-use crate::provider::{Administer, Administered, Capability, Provider, Session};
+use crate::provider::{Administer, Administered, Capability, Provider, Session, SessionOptions};
 use crate::read::{Read, ReadReport};
 use crate::write::{Write, WriteReport};
 use crate::{Binding, Error, ErrorKind, LiveTable, Result, RowSink, Timestamp};
@@ -100,15 +100,19 @@ impl Provider for Memory {
 
     fn capability(&self) -> Capability {
         Capability {
+            aggregates: false,
             atomic_writes: true,
             count: true,
             keyset: true,
             keys_max: Self::ROWS_MAX,
+            lookup_lanes: 0,
+            native: false,
             read_only: false,
             residual: true,
             returning: true,
             rows_max: Self::ROWS_MAX,
             transactions: true,
+            write_lanes: 0,
         }
     }
 
@@ -150,13 +154,15 @@ impl Provider for Memory {
                 let table = self.table(&read.binding)?;
                 scan::explain(&table, read, *analyze).map(Administered::Explained)
             }
+            Administer::Inspect(_) => Err(no_language()),
             Administer::Ping => Ok(Administered::Answered),
+            Administer::Pools => Ok(Administered::Pools(Vec::new())),
         }
     }
 
-    async fn open(&self) -> Result<Box<dyn Session>> {
+    async fn open(&self, options: SessionOptions) -> Result<Box<dyn Session>> {
         let gate = self.store.gate.lock_arc().await;
-        Ok(Box::new(MemorySession::new(self.clone(), gate)))
+        Ok(Box::new(MemorySession::new(self.clone(), options, gate)))
     }
 }
 
@@ -169,6 +175,12 @@ fn table_mut<'t>(tables: &'t mut Tables, write: &Write) -> Result<&'t mut Table>
 fn no_table(binding: &Binding) -> Error {
     let message = "there is no such table in memory; `ensure_schema` creates it";
     Error::new(ErrorKind::NotFound, message).with("table", &binding.live().name)
+}
+
+/// The error of a statement in a language that a store without one is asked to run.
+fn no_language() -> Error {
+    let message = "the store in memory has no language of its own; ask by filters";
+    Error::new(ErrorKind::Unsupported, message)
 }
 
 fn system_time() -> Timestamp {

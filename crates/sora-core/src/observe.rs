@@ -37,18 +37,32 @@ pub struct Event<'a> {
     pub returned: u64,
     /// From the call to its end.
     pub duration: Duration,
+    /// How much of that was spent waiting for a connection.
+    pub waited: Duration,
+    /// How many callers shared the round trip; one if nobody joined.
+    pub shared_by: usize,
     /// How it ended.
     pub end: End,
     /// Where the operation was called.
     pub location: &'static Location<'static>,
+    /// The request that it was part of, if the caller runs inside one.
+    pub request: Option<RequestId>,
 }
+
+/// Tells the operations of one request from those of others.
+///
+/// It has the size of a trace identifier, so that one can be used as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u128);
 
 /// What an [`Event`] was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the names are those of the methods")]
 pub enum Operation {
+    Aggregate,
     Batch,
+    BatchWrite,
     Count,
     Delete,
     DeleteWhere,
@@ -57,12 +71,16 @@ pub enum Operation {
     Exists,
     Explain,
     Get,
+    GetForUpdate,
     GetMany,
     Insert,
+    LoadMany,
+    Native,
     Patch,
     PatchWhere,
     Query,
     Stream,
+    Transaction,
     Update,
     Upsert,
 }
@@ -82,7 +100,9 @@ impl Operation {
     /// The name of the method.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Aggregate => "aggregate",
             Self::Batch => "batch",
+            Self::BatchWrite => "batch_write",
             Self::Count => "count",
             Self::Delete => "delete",
             Self::DeleteWhere => "delete_where",
@@ -91,12 +111,16 @@ impl Operation {
             Self::Exists => "exists",
             Self::Explain => "explain",
             Self::Get => "get",
+            Self::GetForUpdate => "get_for_update",
             Self::GetMany => "get_many",
             Self::Insert => "insert",
+            Self::LoadMany => "load_many",
+            Self::Native => "native",
             Self::Patch => "patch",
             Self::PatchWhere => "patch_where",
             Self::Query => "query",
             Self::Stream => "stream",
+            Self::Transaction => "transaction",
             Self::Update => "update",
             Self::Upsert => "upsert",
         }
@@ -106,6 +130,12 @@ impl Operation {
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
     }
 }
 
@@ -127,8 +157,11 @@ impl<'a> Event<'a> {
             received: 0,
             returned: 0,
             duration: Duration::ZERO,
+            waited: Duration::ZERO,
+            shared_by: 1,
             end: End::Dropped,
             location,
+            request: None,
         }
     }
 }

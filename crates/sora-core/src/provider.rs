@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::plan::Negotiation;
 use crate::read::{Read, ReadReport};
 use crate::write::{Write, WriteReport};
-use crate::{LiveTable, Result, RowSink, Schema};
+use crate::{LiveTable, Result, RowSink, Schema, Statement};
+
+pub use crate::session::{Isolation, Savepoint, Session, SessionOptions};
 
 /// A boxed future that can be sent to another thread.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -59,31 +61,10 @@ pub trait Provider: Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) without transactions.
-    fn open(&self) -> impl Future<Output = Result<Box<dyn Session>>> + Send;
-}
-
-/// A transaction on a connection of its own. It sees its own writes; nobody else does before the
-/// commit. Dropping it rolls back.
-pub trait Session: Debug + Send {
-    /// Reads inside the transaction.
-    fn read<'a>(
-        &'a mut self,
-        read: &'a Read,
-        sink: &'a mut dyn RowSink,
-    ) -> BoxFuture<'a, Result<ReadReport>>;
-
-    /// Writes inside the transaction.
-    fn write<'a>(
-        &'a mut self,
-        write: &'a Write,
-        sink: &'a mut dyn RowSink,
-    ) -> BoxFuture<'a, Result<WriteReport>>;
-
-    /// Makes the writes durable and visible.
-    fn commit(self: Box<Self>) -> BoxFuture<'static, Result<()>>;
-
-    /// Undoes the writes.
-    fn rollback(self: Box<Self>) -> BoxFuture<'static, Result<()>>;
+    fn open(
+        &self,
+        options: SessionOptions,
+    ) -> impl Future<Output = Result<Box<dyn Session>>> + Send;
 }
 
 /// The facts about a store that are not negotiated term by term. Each is read by the planner or by
@@ -92,6 +73,8 @@ pub trait Session: Debug + Send {
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "each is an independent fact")]
 pub struct Capability {
+    /// It aggregates the rows of an exact filter itself, where it is negotiated to.
+    pub aggregates: bool,
     /// Writes of several rows can be all or nothing.
     pub atomic_writes: bool,
     /// It counts the rows of an exact filter itself.
@@ -100,6 +83,10 @@ pub struct Capability {
     pub keyset: bool,
     /// The most keys in one read or write.
     pub keys_max: usize,
+    /// How many look-ups of joined keys pay at once; none if joining them does not pay.
+    pub lookup_lanes: usize,
+    /// Statements in its own language can be run.
+    pub native: bool,
     /// It refuses writes.
     pub read_only: bool,
     /// It applies the residual conditions of a read itself, before rows cross threads.
@@ -110,34 +97,44 @@ pub struct Capability {
     pub rows_max: usize,
     /// Sessions can be opened.
     pub transactions: bool,
+    /// How many groups of joined writes pay at once; none if joining them does not pay.
+    pub write_lanes: usize,
 }
 
 impl Capability {
     /// Nothing beyond reading and writing rows one at a time.
     pub const NONE: Self = Self {
+        aggregates: false,
         atomic_writes: false,
         count: false,
         keyset: false,
         keys_max: 1,
+        lookup_lanes: 0,
+        native: false,
         read_only: false,
         residual: false,
         returning: false,
         rows_max: 1,
         transactions: false,
+        write_lanes: 0,
     };
 
     /// The facts by name, for tables and checks.
-    pub fn facts(self) -> [(&'static str, String); 9] {
+    pub fn facts(self) -> [(&'static str, String); 13] {
         [
+            ("aggregates", self.aggregates.to_string()),
             ("atomic_writes", self.atomic_writes.to_string()),
             ("count", self.count.to_string()),
             ("keyset", self.keyset.to_string()),
             ("keys_max", self.keys_max.to_string()),
+            ("lookup_lanes", self.lookup_lanes.to_string()),
+            ("native", self.native.to_string()),
             ("read_only", self.read_only.to_string()),
             ("residual", self.residual.to_string()),
             ("returning", self.returning.to_string()),
             ("rows_max", self.rows_max.to_string()),
             ("transactions", self.transactions.to_string()),
+            ("write_lanes", self.write_lanes.to_string()),
         ]
     }
 }
@@ -155,8 +152,12 @@ pub enum Administer {
         /// Whether to run it.
         analyze: bool,
     },
+    /// Says what columns the rows of a statement in the store's own language have.
+    Inspect(Statement),
     /// Asks whether the store answers.
     Ping,
+    /// Counts the connections of the store's pools.
+    Pools,
 }
 
 /// What an [`Administer`] task gave.
@@ -167,8 +168,32 @@ pub enum Administered {
     Ensured(SchemaReport),
     /// The answer to [`Administer::Explain`].
     Explained(StorePlan),
+    /// The answer to [`Administer::Inspect`]: a view without a name or key.
+    Inspected(LiveTable),
     /// The answer to [`Administer::Ping`].
     Answered,
+    /// The answer to [`Administer::Pools`]; none where there is no pool.
+    Pools(Vec<PoolGauges>),
+}
+
+/// How many connections a pool has, and what they do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolGauges {
+    /// What the pool is for.
+    pub name: &'static str,
+    /// Open connections.
+    pub connections: usize,
+    /// Those that nobody uses.
+    pub idle: usize,
+    /// The most that may be open.
+    pub connections_max: usize,
+    /// Callers that wait for one.
+    pub waiting: usize,
+    /// Connections opened since the start.
+    pub opened: u64,
+    /// Connections closed since the start, for their age or idleness, or because they broke.
+    pub closed: u64,
 }
 
 /// What [`Administer::Ensure`] did and what it left alone.
@@ -222,7 +247,7 @@ pub trait DynProvider: Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<WriteReport>>;
     fn describe<'a>(&'a self, table: Option<&'a str>) -> BoxFuture<'a, Result<Vec<LiveTable>>>;
     fn administer<'a>(&'a self, task: &'a Administer) -> BoxFuture<'a, Result<Administered>>;
-    fn open(&self) -> BoxFuture<'_, Result<Box<dyn Session>>>;
+    fn open(&self, options: SessionOptions) -> BoxFuture<'_, Result<Box<dyn Session>>>;
 }
 
 impl<P: Provider> DynProvider for P {
@@ -262,8 +287,8 @@ impl<P: Provider> DynProvider for P {
         Box::pin(Provider::administer(self, task))
     }
 
-    fn open(&self) -> BoxFuture<'_, Result<Box<dyn Session>>> {
-        Box::pin(Provider::open(self))
+    fn open(&self, options: SessionOptions) -> BoxFuture<'_, Result<Box<dyn Session>>> {
+        Box::pin(Provider::open(self, options))
     }
 }
 

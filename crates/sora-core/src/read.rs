@@ -2,8 +2,11 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{Binding, Predicate, Result, Row, RowBuffer, RowSink, Sort, Value};
+use crate::{
+    Aggregation, Binding, Predicate, Result, Row, RowBuffer, RowSink, Sort, Statement, Value,
+};
 
 /// One read of one table.
 ///
@@ -36,6 +39,8 @@ pub struct Read {
     pub output: Output,
     /// How much is expected, which decides where a store runs it.
     pub pace: Pace,
+    /// Whether the rows are locked against other writers until the session ends; only in a session.
+    pub for_update: bool,
 }
 
 /// Which rows a [`Read`] looks at.
@@ -47,16 +52,20 @@ pub enum Access {
     /// Those with these keys, each row of the buffer one key. Every row comes once, however often
     /// its key is listed, in any order.
     Keys(Arc<RowBuffer>),
+    /// Those that a statement in the store's own language gives, whose columns are found by name.
+    Native(Statement),
 }
 
 /// What a [`Read`] asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Output {
     /// The rows.
     Rows,
     /// Their number alone, in [`ReadReport::count`]; nothing reaches the sink.
     Count,
+    /// What is computed over them.
+    Aggregate(Arc<Aggregation>),
 }
 
 /// How much a [`Read`] is expected to look at.
@@ -82,6 +91,8 @@ pub struct ReadReport {
     pub exceeded: bool,
     /// The number of rows, if that was asked for.
     pub count: Option<u64>,
+    /// How long it waited for a connection.
+    pub waited: Duration,
 }
 
 impl Read {
@@ -100,6 +111,7 @@ impl Read {
             limit: None,
             output: Output::Rows,
             pace: Pace::Scan,
+            for_update: false,
         }
     }
 

@@ -1,8 +1,9 @@
 //! What a store is asked to write, as data.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::{Assignment, Binding, Error, ErrorKind, Predicate, RowBuffer};
+use crate::{Assignment, Binding, Error, ErrorKind, Predicate, RowBuffer, Statement};
 
 /// One write to one table, of any number of rows.
 ///
@@ -60,6 +61,8 @@ pub enum Change {
         /// The version that the stored row must have.
         version: Option<i64>,
     },
+    /// Runs a statement in the store's own language; its rows are what `returning` asks for.
+    Native(Statement),
 }
 
 /// What an insert does with a row that is there already.
@@ -92,6 +95,8 @@ pub struct WriteReport {
     pub outcomes: Vec<Outcome>,
     /// The number of rows that were written.
     pub affected: u64,
+    /// How long it waited for a connection.
+    pub waited: Duration,
 }
 
 /// What became of one row of a write.
@@ -206,6 +211,7 @@ impl Change {
             Self::Patch { target, .. } | Self::Delete { target, .. } => {
                 target.keys.as_ref().map_or(1, |keys| keys.len())
             }
+            Self::Native(_) => 1,
         }
     }
 

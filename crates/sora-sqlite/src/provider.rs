@@ -5,7 +5,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sora_core::plan::Negotiation;
-use sora_core::provider::{Administer, Administered, Capability, Provider, Session};
+use sora_core::provider::{
+    Administer, Administered, Capability, Provider, Session, SessionOptions,
+};
 use sora_core::read::{Read, ReadReport};
 use sora_core::write::{Outcome, Write, WriteReport};
 use sora_core::{Error, ErrorKind, LiveTable, Result, Retry, RowSink};
@@ -329,6 +331,7 @@ impl Provider for Sqlite {
                     self.0.on_reader(move |worker| explain::explain(&worker.link, &read, analyze));
                 explained.await.map(Administered::Explained)
             }
+            Administer::Pools => Ok(Administered::Pools(Vec::new())),
             _ => {
                 let message = "the SQLite provider does not know this task";
                 Err(Error::new(ErrorKind::Unsupported, message))
@@ -336,8 +339,8 @@ impl Provider for Sqlite {
         }
     }
 
-    async fn open(&self) -> Result<Box<dyn Session>> {
-        Ok(Box::new(SqliteSession::begin(self.0.clone()).await?))
+    async fn open(&self, options: SessionOptions) -> Result<Box<dyn Session>> {
+        Ok(Box::new(SqliteSession::begin(self.0.clone(), options).await?))
     }
 }
 

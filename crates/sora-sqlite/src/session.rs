@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sora_core::provider::{BoxFuture, Session};
+use sora_core::provider::{BoxFuture, Isolation, Savepoint, Session, SessionOptions};
 use sora_core::read::{Read, ReadReport};
 use sora_core::write::{Write, WriteReport};
 use sora_core::{Error, ErrorKind, Result, RowSink};
@@ -21,15 +21,16 @@ pub(crate) struct SqliteSession {
     /// The right to the writing connection. It goes with the job that ends the transaction, so that
     /// nobody has it before.
     permit: Option<OwnedSemaphorePermit>,
+    read_only: bool,
 }
 
 impl SqliteSession {
     /// Begins a transaction.
-    pub(crate) async fn begin(shared: Arc<Shared>) -> Result<Self> {
+    pub(crate) async fn begin(shared: Arc<Shared>, options: SessionOptions) -> Result<Self> {
         let permit = shared.exclusive().await?;
-        let read_only = shared.config.read_only;
+        let read_only = shared.config.read_only || options.read_only;
         // From here on, dropping the future rolls back.
-        let session = Self { shared, permit: Some(permit) };
+        let session = Self { shared, permit: Some(permit), read_only };
         session
             .shared
             .on_writer(move |worker| match read_only {
@@ -56,6 +57,11 @@ impl SqliteSession {
 }
 
 impl Session for SqliteSession {
+    /// One writer at a time, and this is it.
+    fn isolation(&self) -> Isolation {
+        Isolation::Serializable
+    }
+
     fn read<'a>(
         &'a mut self,
         read: &'a Read,
@@ -83,6 +89,10 @@ impl Session for SqliteSession {
     ) -> BoxFuture<'a, Result<WriteReport>> {
         Box::pin(async move {
             self.shared.check_writable()?;
+            if self.read_only {
+                let message = "the transaction was begun to read only";
+                return Err(Error::new(ErrorKind::ReadOnly, message));
+            }
             let job_write = write.clone();
             let written = self.shared.on_writer(move |worker| {
                 if worker.link.db.is_autocommit() {
@@ -92,6 +102,23 @@ impl Session for SqliteSession {
             });
             Ok(deliver(written.await?, sink))
         })
+    }
+
+    fn savepoint(&mut self, step: Savepoint) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.shared.on_writer(move |worker| {
+            if worker.link.db.is_autocommit() {
+                return Err(write::ended());
+            }
+            let db = &worker.link.db;
+            match step {
+                Savepoint::Set(depth) => write::execute(db, &format!("SAVEPOINT sora_{depth}")),
+                Savepoint::Release(depth) => write::execute(db, &format!("RELEASE sora_{depth}")),
+                Savepoint::RollBack(depth) => {
+                    write::execute(db, &format!("ROLLBACK TO sora_{depth}"))?;
+                    write::execute(db, &format!("RELEASE sora_{depth}"))
+                }
+            }
+        }))
     }
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<()>> {

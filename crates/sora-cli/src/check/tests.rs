@@ -1,6 +1,8 @@
 use sora::memory::Memory;
 use sora::plan::Negotiation;
-use sora::provider::{Administer, Administered, Capability, Provider, Session, SharedProvider};
+use sora::provider::{
+    Administer, Administered, Capability, Provider, Session, SessionOptions, SharedProvider,
+};
 use sora::read::{Output, Read, ReadReport};
 use sora::write::{Change, Write, WriteReport};
 use sora::{LiveTable, Result, RowSink};
@@ -46,7 +48,7 @@ impl Provider for Liar {
             Lie::DropsRows if !read.filter.is_empty() => read.limit = Some(1),
             _ => {}
         }
-        let is_count = matches!((self.1, read.output), (Lie::Count, Output::Count));
+        let is_count = matches!((self.1, &read.output), (Lie::Count, Output::Count));
         let report = Provider::read(&self.0, &read, sink).await?;
         Ok(if is_count { ReadReport::counted(7) } else { report })
     }
@@ -67,8 +69,8 @@ impl Provider for Liar {
         Provider::administer(&self.0, task).await
     }
 
-    async fn open(&self) -> Result<Box<dyn Session>> {
-        Provider::open(&self.0).await
+    async fn open(&self, options: SessionOptions) -> Result<Box<dyn Session>> {
+        Provider::open(&self.0, options).await
     }
 }
 

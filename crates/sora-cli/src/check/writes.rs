@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sora::provider::SharedProvider;
+use sora::provider::{SessionOptions, SharedProvider};
 use sora::read::{Access, Output, Read};
 use sora::write::{Change, OnConflict, Outcome as RowOutcome, Target, Write};
 use sora::{
@@ -199,7 +199,7 @@ impl Ground {
 
     async fn transactions(&self) -> Probed {
         let read = self.keyed_read([ABSENT])?;
-        let mut session = self.provider.open().await?;
+        let mut session = self.provider.open(SessionOptions::default()).await?;
         let write = self.write(self.rows([ABSENT])?, false);
         session.write(&write, &mut Taken::new(0, 0)).await?;
         let mut taken = Taken::new(self.columns.len(), usize::MAX);

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use sora_core::provider::BoxFuture;
+use sora_core::provider::{BoxFuture, SessionOptions};
 use sora_core::write::{Change, OnConflict, Write, WriteReport};
 use sora_core::{Assignment, Column, Result, RowBuffer, Schema, Type, Value};
 
@@ -107,8 +107,8 @@ pub(crate) async fn given_up(store: &Store) -> Verdict {
         let scan = fixture.scan();
         give_up(Box::pin(fixture.read(&scan)), polls);
         if store.capability().transactions {
-            give_up(Box::pin(store.provider.open()), polls);
-            let mut session = store.provider.open().await?;
+            give_up(Box::pin(store.provider.open(SessionOptions::default())), polls);
+            let mut session = store.provider.open(SessionOptions::default()).await?;
             let inside = fixture.insert(&[row(1_000 + polls, 0)], OnConflict::Fail)?;
             give_up(session.write(&inside, &mut RowBuffer::new(0)), polls);
             drop(session);

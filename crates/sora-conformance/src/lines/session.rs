@@ -1,5 +1,6 @@
 //! Transactions.
 
+use sora_core::provider::SessionOptions;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::store::{Cells, Fixture, Store, words};
 async fn begun(store: &Store) -> Verdict<(Fixture<'_>, Box<dyn Session>)> {
     store.needs_sessions()?;
     let fixture = three(store).await?;
-    let mut session = store.provider.open().await?;
+    let mut session = store.provider.open(SessionOptions::default()).await?;
     add(&fixture, &mut session, &player(4, "d", 40)).await?;
     Ok((fixture, session))
 }
@@ -32,14 +33,14 @@ async fn add(fixture: &Fixture<'_>, session: &mut Box<dyn Session>, row: &Cells)
 }
 
 pub(crate) async fn declared(store: &Store) -> Verdict {
-    let opened = store.provider.open().await;
+    let opened = store.provider.open(SessionOptions::default()).await;
     if !store.capability().transactions {
         return refused("a session", opened);
     }
     opened?.rollback().await?;
     // One after another, each on a connection that works.
     for _ in 0..20 {
-        store.provider.open().await?.commit().await?;
+        store.provider.open(SessionOptions::default()).await?.commit().await?;
     }
     Ok(())
 }
@@ -86,7 +87,7 @@ pub(crate) async fn dropped(store: &Store) -> Verdict {
     let expected = vec![player(1, "a", 10), player(2, "b", 20), player(3, "", 30)];
     same("rows", &fixture.stored().await?, &expected)?;
     // What it held is free: the next one can write and is a transaction of its own.
-    let mut next = store.provider.open().await?;
+    let mut next = store.provider.open(SessionOptions::default()).await?;
     same("rows that the next session sees", &fixture.stored_in(&mut next).await?, &expected)?;
     add(&fixture, &mut next, &player(4, "d", 40)).await?;
     next.commit().await?;

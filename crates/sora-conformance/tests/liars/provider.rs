@@ -10,7 +10,8 @@ use std::task::{Context, Poll, Waker};
 use sora_core::memory::Memory;
 use sora_core::plan::Negotiation;
 use sora_core::provider::{
-    Administer, Administered, BoxFuture, Capability, Provider, SchemaReport, Session, StorePlan,
+    Administer, Administered, BoxFuture, Capability, Isolation, Provider, Savepoint, SchemaReport,
+    Session, SessionOptions, StorePlan,
 };
 use sora_core::read::{Read, ReadReport};
 use sora_core::write::{Change, OnConflict, Outcome, Target, Write, WriteReport};
@@ -238,13 +239,13 @@ impl Provider for Liar {
         Ok(answer)
     }
 
-    async fn open(&self) -> Result<Box<dyn Session>> {
+    async fn open(&self, options: SessionOptions) -> Result<Box<dyn Session>> {
         if self.lie.session == SessionLie::IsRefused {
             return Err(Error::new(ErrorKind::Store, "no"));
         }
         let inner = match self.lie.session {
             SessionLie::WritesOutside => None,
-            _ => Some(Provider::open(&self.inner).await?),
+            _ => Some(Provider::open(&self.inner, options).await?),
         };
         Ok(Box::new(LiarSession { liar: self.clone(), inner, undo: Vec::new(), is_failed: false }))
     }
@@ -283,6 +284,17 @@ impl LiarSession {
 }
 
 impl Session for LiarSession {
+    fn isolation(&self) -> Isolation {
+        Isolation::Serializable
+    }
+
+    fn savepoint(&mut self, step: Savepoint) -> BoxFuture<'_, Result<()>> {
+        match &mut self.inner {
+            Some(inner) => inner.savepoint(step),
+            None => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
+
     fn read<'a>(
         &'a mut self,
         read: &'a Read,

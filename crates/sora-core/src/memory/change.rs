@@ -1,8 +1,8 @@
 //! Writes to a table, row by row, with what undoes them.
 
-use super::Memory;
 use super::scan::{check, live_columns, meets, row_keys};
 use super::table::{Conflict, RowKey, Stored, Table};
+use super::{Memory, no_language};
 use crate::write::{Change, Effect, OnConflict, Outcome, Target, Write, WriteReport};
 use crate::{
     Assigned, Assignment, Binding, BufferedRow, Cell, Column, Error, ErrorKind, Result, RowBuffer,
@@ -78,6 +78,7 @@ pub(super) fn apply(table: &mut Table, write: &Write, now: Timestamp) -> Result<
                 Ok(Effect::Deleted)
             })?
         }
+        Change::Native(_) => return Err(no_language()),
     };
     let Writer { returned, before, .. } = writer;
     Ok(Done { report, returned, before })

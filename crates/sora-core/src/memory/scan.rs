@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use super::no_language;
 use super::table::{RowKey, Stored, Table, is_same_set};
 use crate::provider::StorePlan;
 use crate::read::{Access, Output, Read, ReadReport};
@@ -34,6 +35,7 @@ pub(super) fn explain(table: &Table, read: &Read, analyze: bool) -> Result<Store
     plan.lines.push(match &read.access {
         Access::Scan => format!("scan of memory table {name}"),
         Access::Keys(keys) => format!("look-up of {} keys in memory table {name}", keys.len()),
+        Access::Native(_) => return Err(no_language()),
     });
     for term in &*read.filter {
         plan.lines.push(format!("filter {}", term.display(schema)));
@@ -119,6 +121,7 @@ fn for_each(
             let keys: BTreeSet<RowKey> = row_keys(table, &read.binding, keys)?.collect();
             Box::new(keys.into_iter().filter_map(|key| table.get(&key)))
         }
+        Access::Native(_) => return Err(no_language()),
     };
     let mut page = Page { offset: read.offset, limit: read.limit };
     let candidates = candidates.filter_map(|row| match keep(read, row) {

@@ -290,7 +290,8 @@ fn a_session_is_apart_until_it_commits() {
     let adding = insert(&binding, &[&city(1, Some("a"), 1)], OnConflict::Fail);
     let read = Read::new(binding.clone(), [ID].into());
     for commits in [false, true] {
-        let mut session = now(Provider::open(&memory)).expect("a session");
+        let mut session =
+            now(Provider::open(&memory, SessionOptions::default())).expect("a session");
         let report = now(session.write(&adding, &mut RowBuffer::new(0))).expect("a report");
         assert_eq!(outcomes(&report), ["Inserted"]);
         let mut seen = RowBuffer::new(1);
@@ -299,7 +300,7 @@ fn a_session_is_apart_until_it_commits() {
         now(if commits { session.commit() } else { session.rollback() }).expect("ended");
         assert_eq!(stored(&memory, &binding).len(), usize::from(commits));
     }
-    drop(now(Provider::open(&memory)).expect("a session"));
+    drop(now(Provider::open(&memory, SessionOptions::default())).expect("a session"));
     assert_eq!(
         write(&memory, &insert(&binding, &[&city(2, None, 1)], OnConflict::Fail)),
         ["Inserted"]

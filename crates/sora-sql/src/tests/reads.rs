@@ -309,7 +309,8 @@ fn one_shape_has_one_text() {
                             read.filter = filter(&binding, text);
                             read.sort = sort(&[(4, descending), (ID, descending)]);
                             read.after = after.as_ref().map(|after| Arc::from(after.as_slice()));
-                            (read.limit, read.offset, read.output) = (limit, offset, output);
+                            (read.limit, read.offset, read.output) =
+                                (limit, offset, output.clone());
                             if count > 0 {
                                 let key = [Value::I64(7)];
                                 let all = vec![&key[..]; count - 1];

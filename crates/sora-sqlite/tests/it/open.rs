@@ -1,6 +1,6 @@
 //! What can be opened, and what is said of what cannot.
 
-use sora_core::provider::{Administer, Administered, DynProvider};
+use sora_core::provider::{Administer, Administered, DynProvider, SessionOptions};
 use sora_core::write::OnConflict;
 use sora_core::{Column, Error, ErrorKind, Retry, RowBuffer, Schema, Type, Value};
 use sora_sqlite::{Sqlite, SqliteConfig, Synchronous};
@@ -121,7 +121,7 @@ async fn reading_alone_changes_nothing() {
         let refused = provider.write(&adding, &mut RowBuffer::new(0)).await;
         assert_eq!(refused.expect_err("refused").kind(), ErrorKind::ReadOnly);
         assert_eq!(ensure(&sqlite, &ids()).await.expect_err("refused").kind(), ErrorKind::ReadOnly);
-        let mut session = provider.open().await.expect("a session");
+        let mut session = provider.open(SessionOptions::default()).await.expect("a session");
         let refused = session.write(&adding, &mut RowBuffer::new(0)).await;
         assert_eq!(refused.expect_err("refused").kind(), ErrorKind::ReadOnly);
         session.commit().await.expect("committed");

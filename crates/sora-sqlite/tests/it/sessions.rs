@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use sora_core::provider::DynProvider;
+use sora_core::provider::{DynProvider, SessionOptions};
 use sora_core::write::OnConflict;
 use sora_core::{Binding, Column, ErrorKind, Retry, RowBuffer, Schema, Type, Value};
 use sora_sqlite::{Sqlite, SqliteConfig};
@@ -37,7 +37,7 @@ async fn nobody_else_sees_what_is_not_committed() {
     let store = Store::new().await;
     let binding = ids(&store.sqlite).await;
     let provider: &dyn DynProvider = &store.sqlite;
-    let mut session = provider.open().await.expect("a session");
+    let mut session = provider.open(SessionOptions::default()).await.expect("a session");
     let one = insert(&binding, &[&[Value::I64(1)]], OnConflict::Fail);
     session.write(&one, &mut nothing()).await.expect("written");
     assert_eq!(read_inside(&mut *session, &all_rows(&binding)).await.expect("read"), ["1"]);
@@ -57,12 +57,12 @@ async fn a_dropped_session_has_never_been() {
         let binding = ids(sqlite).await;
         let provider: &dyn DynProvider = sqlite;
         let one = insert(&binding, &[&[Value::I64(1)]], OnConflict::Fail);
-        let mut session = provider.open().await.expect("a session");
+        let mut session = provider.open(SessionOptions::default()).await.expect("a session");
         session.write(&one, &mut nothing()).await.expect("written");
         drop(session);
         // A session that is dropped while it opens, and a write that is dropped while it runs.
-        let _ = poll_once(provider.open()).await;
-        let mut session = provider.open().await.expect("a session");
+        let _ = poll_once(provider.open(SessionOptions::default())).await;
+        let mut session = provider.open(SessionOptions::default()).await.expect("a session");
         let _ = poll_once(session.write(&one, &mut nothing())).await;
         drop(session);
         assert_eq!(read(provider, &all_rows(&binding)).await.expect("read"), [""; 0]);
@@ -74,12 +74,12 @@ async fn a_commit_that_was_begun_is_done() {
     let store = Store::new().await;
     let binding = ids(&store.sqlite).await;
     let provider: &dyn DynProvider = &store.sqlite;
-    let mut session = provider.open().await.expect("a session");
+    let mut session = provider.open(SessionOptions::default()).await.expect("a session");
     let one = insert(&binding, &[&[Value::I64(1)]], OnConflict::Fail);
     session.write(&one, &mut nothing()).await.expect("written");
     let _ = poll_once(session.commit()).await;
     // The next session has the database only once the first has ended.
-    let mut next = provider.open().await.expect("a session");
+    let mut next = provider.open(SessionOptions::default()).await.expect("a session");
     assert_eq!(read_inside(&mut *next, &all_rows(&binding)).await.expect("read"), ["1"]);
     next.rollback().await.expect("rolled back");
 }
@@ -89,12 +89,12 @@ async fn who_waits_too_long_for_a_session_is_told() {
     let store = Store::with(|config| config.busy_timeout_ms(5)).await;
     let binding = ids(&store.sqlite).await;
     let provider: &dyn DynProvider = &store.sqlite;
-    let session = provider.open().await.expect("a session");
+    let session = provider.open(SessionOptions::default()).await.expect("a session");
     let one = insert(&binding, &[&[Value::I64(1)]], OnConflict::Fail);
     let error = provider.write(&one, &mut nothing()).await.expect_err("busy");
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Busy, Retry::Safe));
     assert!(error.to_string().contains("held the database for 5 ms"), "{error}");
-    let error = provider.open().await.expect_err("busy");
+    let error = provider.open(SessionOptions::default()).await.expect_err("busy");
     assert_eq!(error.kind(), ErrorKind::Busy);
     session.rollback().await.expect("rolled back");
     provider.write(&one, &mut nothing()).await.expect("written");
@@ -105,7 +105,7 @@ async fn in_memory_a_read_waits_for_the_end_of_a_session() {
     let sqlite = Sqlite::open(SqliteConfig::memory()).await.expect("opened");
     let binding = ids(&sqlite).await;
     let provider: &dyn DynProvider = &sqlite;
-    let mut session = provider.open().await.expect("a session");
+    let mut session = provider.open(SessionOptions::default()).await.expect("a session");
     let all = all_rows(&binding);
     let waiting = read(provider, &all);
     let ending = async {
@@ -122,7 +122,7 @@ async fn an_atomic_write_inside_is_undone_alone() {
     let store = Store::new().await;
     let binding = ids(&store.sqlite).await;
     let provider: &dyn DynProvider = &store.sqlite;
-    let mut session = provider.open().await.expect("a session");
+    let mut session = provider.open(SessionOptions::default()).await.expect("a session");
     let rows: [&[Value]; 2] = [&[Value::I64(1)], &[Value::I64(2)]];
     session.write(&insert(&binding, &rows, OnConflict::Fail), &mut nothing()).await.expect("done");
     let rows: [&[Value]; 3] = [&[Value::I64(3)], &[Value::I64(2)], &[Value::I64(4)]];
@@ -148,7 +148,7 @@ async fn what_sqlite_rolls_back_is_not_gone_on_with() {
     let binding = found(&store.sqlite, "t").await;
     let provider: &dyn DynProvider = &store.sqlite;
     let row = |id| insert(&binding, &[&[Value::I64(id)]], OnConflict::Fail);
-    let mut session = provider.open().await.expect("a session");
+    let mut session = provider.open(SessionOptions::default()).await.expect("a session");
     session.write(&row(1), &mut nothing()).await.expect("written");
     let error = session.write(&row(13), &mut nothing()).await.expect_err("rolled back");
     assert!(error.to_string().contains("unlucky"), "{error}");
@@ -173,7 +173,8 @@ async fn a_session_outlives_its_provider() {
     let binding = ids(&store.sqlite).await;
     let path = store.path();
     let Store { sqlite, directory: _directory } = store;
-    let mut session = DynProvider::open(&sqlite).await.expect("a session");
+    let mut session =
+        DynProvider::open(&sqlite, SessionOptions::default()).await.expect("a session");
     drop(sqlite);
     let one = insert(&binding, &[&[Value::I64(1)]], OnConflict::Fail);
     session.write(&one, &mut nothing()).await.expect("written");

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use sora_core::provider::DynProvider;
+use sora_core::provider::{DynProvider, SessionOptions};
 use sora_core::read::Read;
 use sora_core::write::OnConflict;
 use sora_core::{Binding, Column, ErrorKind, Result, Row, RowBuffer, RowSink, Schema, Type, Value};
@@ -263,7 +263,7 @@ fn no_runtime_is_needed() {
             assert_eq!(read(&sqlite, &one).await.expect("read"), ["2|x"]);
         }
         let provider: &dyn DynProvider = &sqlite;
-        let session = provider.open().await.expect("a session");
+        let session = provider.open(SessionOptions::default()).await.expect("a session");
         let row: &[Value] = &[Value::I64(0), text("y")];
         let adding = insert(&binding, &[row], OnConflict::Fail);
         let error = provider.write(&adding, &mut RowBuffer::new(0)).await.expect_err("busy");

@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use sora_core::plan::{Plan, Support};
-use sora_core::provider::Session;
+use sora_core::provider::{Session, SessionOptions};
 use sora_core::write::{Change, OnConflict, Outcome, Target, Write, WriteReport};
 use sora_core::{
     Assignment, Cell, Error, ErrorKind, Intake, Operation, Query, Result, Retry, RowBuffer,
@@ -335,7 +335,7 @@ impl Table {
         if !self.capability().transactions {
             return Err(self.cannot("open a transaction, which this needs"));
         }
-        self.store().provider.open().await
+        self.store().provider.open(SessionOptions::default()).await
     }
 
     async fn write_where(
