@@ -70,6 +70,7 @@ mod batch;
 mod client;
 mod collect;
 mod entity_stream;
+mod lane;
 mod outcome;
 mod repository;
 mod select;

@@ -1,7 +1,9 @@
 //! One table of a store, without the type of its rows: where the flow of every operation is decided.
 
 mod batch;
+mod group;
 mod key;
+mod lookup;
 mod read;
 mod stream;
 mod write;
@@ -16,6 +18,8 @@ pub use batch::Batch;
 pub use read::{Explanation, Page};
 pub use stream::{RowStream, StreamOptions};
 
+use self::group::{GroupCommit, Groups};
+use self::lookup::{Lookup, Lookups};
 use crate::client::Store;
 
 /// A table: rows in, rows out, by the schema that an entity declares or the catalogue tells.
@@ -35,6 +39,10 @@ struct Inner {
     key: Arc<[u16]>,
     /// Replaced when the store says that the table has changed.
     binding: RwLock<Arc<Binding>>,
+    /// Where look-ups join, if the store says that it pays.
+    lookups: Option<Arc<Lookups>>,
+    /// Where single writes join, likewise.
+    groups: Option<Arc<Groups>>,
 }
 
 impl Table {
@@ -46,7 +54,11 @@ impl Table {
         let binding = RwLock::new(Arc::new(Binding::new(schema.clone(), live)?));
         let columns = schema.visible().collect();
         let key = schema.key().into();
-        Ok(Self { inner: Arc::new(Inner { store, schema, columns, key, binding }) })
+        let capability = store.provider.capability();
+        let lookups = Lookup::lanes(capability.lookup_lanes, capability.keys_max);
+        let groups = GroupCommit::lanes(capability.write_lanes, capability.rows_max);
+        let inner = Inner { store, schema, columns, key, binding, lookups, groups };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The name of the table.

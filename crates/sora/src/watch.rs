@@ -66,12 +66,19 @@ impl<'a> Watch<'a> {
     pub(crate) fn read(&mut self, report: ReadReport, returned: u64) {
         self.event.received += report.received;
         self.event.returned += returned;
+        self.event.waited += report.waited;
+    }
+
+    /// Says how many callers shared the round trip.
+    pub(crate) fn shared_by(&mut self, callers: usize) {
+        self.event.shared_by = callers;
     }
 
     /// Adds what was written; a row that failed makes the operation a failed one.
     pub(crate) fn wrote(&mut self, rows: usize, report: &WriteReport) {
         self.event.received += rows as u64;
         self.event.returned += report.affected;
+        self.event.waited += report.waited;
         if let Some(error) = report.outcomes.iter().find_map(Outcome::error) {
             self.fail(error);
         }

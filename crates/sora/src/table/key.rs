@@ -56,7 +56,12 @@ pub(crate) fn table_gone(name: &str) -> Error {
     Error::new(ErrorKind::NotFound, "the table is no longer there").with("table", name)
 }
 
-fn encode(row: &dyn Row, positions: impl Iterator<Item = usize>, out: &mut Vec<u8>) -> Result<()> {
+/// Writes the cells at some positions of a row so that equal keys are equal bytes.
+pub(crate) fn encode(
+    row: &dyn Row,
+    positions: impl Iterator<Item = usize>,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     out.clear();
     for position in positions {
         // One table's keys are of the same types, so the bytes of a cell need no tag; a length keeps

@@ -14,8 +14,10 @@ use tracing::Instrument;
 
 use super::Table;
 use super::key::Slots;
+use super::lookup::{self, Lookups, Waiting};
 use crate::client::unexpected_answer;
 use crate::collect::{Collect, Collected, Nothing, PageEnd};
+use crate::lane::Admission;
 use crate::outcome::ReadOutcome;
 use crate::watch::Watch;
 
@@ -126,6 +128,39 @@ impl Table {
         self.get_many_at(keys, row, Location::caller())
     }
 
+    /// Looks a key up with others that wait, if the store's lanes are busy.
+    async fn get_joined(
+        &self,
+        lookups: &Arc<Lookups>,
+        key: RowBuffer,
+        sink: &mut dyn RowSink,
+        watch: &mut Watch<'_>,
+    ) -> Result<bool> {
+        let answer = match lookups.admit(key, |key| Waiting::new(self, key)) {
+            Admission::Waits(answer) => answer,
+            Admission::Alone(key, _pass) => return self.get_alone(key, sink, watch).await,
+        };
+        let found = answer.await.map_err(|_| lookup::unanswered())??;
+        let is_there = found.deliver(sink)?;
+        watch.read(ReadReport::received(u64::from(is_there)), u64::from(is_there));
+        watch.shared_by(found.shared_by);
+        Ok(is_there)
+    }
+
+    async fn get_alone(
+        &self,
+        key: RowBuffer,
+        sink: &mut dyn RowSink,
+        watch: &mut Watch<'_>,
+    ) -> Result<bool> {
+        let mut read = Read::new(self.binding(), self.columns().clone());
+        read.access = Access::Keys(Arc::new(key));
+        read.pace = Pace::Lookup;
+        let report = self.read_again(&mut read, sink).await?;
+        watch.read(report, report.received);
+        Ok(report.received > 0)
+    }
+
     pub(crate) async fn get_at(
         &self,
         key: RowBuffer,
@@ -137,12 +172,13 @@ impl Table {
         let read = {
             // Pinned where it is: moving it into the span's future would copy all of it.
             let read = pin!(async {
-                let mut read = Read::new(self.binding(), self.columns().clone());
-                read.access = Access::Keys(Arc::new(key));
-                read.pace = Pace::Lookup;
-                let report = self.read_again(&mut read, sink).await?;
-                watch.read(report, report.received);
-                Ok(report.received > 0)
+                match &self.inner.lookups {
+                    // Apart, so that the future of a look-up that joins nobody is small.
+                    Some(lookups) => {
+                        Box::pin(self.get_joined(lookups, key, sink, &mut watch)).await
+                    }
+                    None => self.get_alone(key, sink, &mut watch).await,
+                }
             });
             read.instrument(span).await
         };
@@ -310,7 +346,11 @@ impl Table {
     }
 
     /// Reads by key; once more if the table has changed since it was opened.
-    async fn read_again(&self, read: &mut Read, sink: &mut dyn RowSink) -> Result<ReadReport> {
+    pub(super) async fn read_again(
+        &self,
+        read: &mut Read,
+        sink: &mut dyn RowSink,
+    ) -> Result<ReadReport> {
         match self.store().provider.read(read, sink).await {
             Err(error) if error.kind() == ErrorKind::Schema => {
                 // Apart, so that the future of a read that finds its table as it was is small.
@@ -324,7 +364,7 @@ impl Table {
     }
 
     /// The columns to read so that a reply's key can be told, and where the key stands in them.
-    fn columns_with_key(&self) -> (Arc<[u16]>, Vec<usize>) {
+    pub(super) fn columns_with_key(&self) -> (Arc<[u16]>, Vec<usize>) {
         let mut columns = self.columns().to_vec();
         for column in self.schema().key() {
             if !columns.contains(column) {

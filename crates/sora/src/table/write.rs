@@ -13,9 +13,11 @@ use sora_core::{
 use tracing::Instrument;
 
 use super::Table;
+use super::group::{self, GroupCommit, Waiting};
 use super::key::no_key;
 use super::read::{Reader, chunks};
 use crate::collect::{Nothing, PageEnd};
+use crate::lane::Admission;
 use crate::watch::Watch;
 
 impl Table {
@@ -112,7 +114,7 @@ impl Table {
             self.check(&change)?;
             let writes = self.divide(change, atomic, columns.as_ref())?;
             let report = match <[Write; 1]>::try_from(writes) {
-                Ok([write]) => self.write_once(&write, sink).await?,
+                Ok([write]) => self.write_joined(write, sink, &mut watch).await?,
                 Err(writes) if atomic => self.write_in_session(&writes, rows, sink).await?,
                 Err(writes) => self.write_each(&writes, sink).await?,
             };
@@ -259,7 +261,31 @@ impl Table {
         Ok(parts.into_iter().map(write).collect())
     }
 
-    async fn write_once(&self, write: &Write, sink: &mut dyn RowSink) -> Result<WriteReport> {
+    /// Writes one row with others that wait, if the store's lanes are busy.
+    async fn write_joined(
+        &self,
+        write: Write,
+        sink: &mut dyn RowSink,
+        watch: &mut Watch<'_>,
+    ) -> Result<WriteReport> {
+        let Some(groups) = self.inner.groups.as_ref().filter(|_| GroupCommit::can_join(&write))
+        else {
+            return self.write_once(&write, sink).await;
+        };
+        let answer = match groups.admit(write, |write| Waiting::new(self, write)) {
+            Admission::Waits(answer) => answer,
+            Admission::Alone(write, _pass) => return self.write_once(&write, sink).await,
+        };
+        let written = answer.await.map_err(|_| group::unanswered())??;
+        watch.shared_by(written.shared_by);
+        Ok(written.deliver(sink))
+    }
+
+    pub(super) async fn write_once(
+        &self,
+        write: &Write,
+        sink: &mut dyn RowSink,
+    ) -> Result<WriteReport> {
         if write.atomic && write.change.len() > 1 && !self.capability().atomic_writes {
             return Err(self.cannot("write several rows all or none"));
         }

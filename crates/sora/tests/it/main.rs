@@ -1,6 +1,7 @@
 //! The repository and the table, on every store that needs no server.
 
 mod events;
+mod joined;
 mod reads;
 #[cfg(feature = "sqlite")]
 mod sqlite_parser;
