@@ -42,7 +42,8 @@ pub trait Provider: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only if no row was written; what became of single rows stands in the report.
+    /// Only if no row was written, or, with [`Retry::IfIdempotent`](crate::Retry::IfIdempotent), if it
+    /// is not known of any; what became of single rows stands in the report.
     fn write(
         &self,
         write: &Write,

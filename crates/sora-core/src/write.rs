@@ -136,6 +136,25 @@ impl Write {
     pub fn new(binding: Arc<Binding>, change: Change) -> Self {
         Self { binding, change, atomic: false, returning: None }
     }
+
+    /// Whether doing it twice leaves what doing it once leaves, and reports the same.
+    ///
+    /// That holds for upserts, updates and patches that add nothing and count no version. To delete
+    /// or insert again would report that the row is missing, or there already.
+    pub fn is_idempotent(&self) -> bool {
+        let counts = self.binding.schema().version().is_some();
+        match &self.change {
+            Change::Insert { on_conflict: OnConflict::Update(_), .. } => !counts,
+            Change::Update { check_version, .. } => !counts && !check_version,
+            // Rows that a filter found may not meet it any more once they are changed.
+            Change::Patch { target, assignments, version } => {
+                let by_key = target.keys.is_some() && target.filter.is_empty();
+                let adds = assignments.iter().any(|one| one.add);
+                by_key && !adds && !counts && version.is_none()
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Target {

@@ -71,6 +71,7 @@ mod client;
 mod collect;
 mod entity_stream;
 mod lane;
+pub mod layers;
 mod outcome;
 mod repository;
 mod select;

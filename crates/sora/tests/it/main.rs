@@ -2,6 +2,7 @@
 
 mod events;
 mod joined;
+mod layers;
 mod reads;
 #[cfg(feature = "sqlite")]
 mod sqlite_parser;
