@@ -4,8 +4,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// Runs all checks. What needs a tool that is not installed is left out, and said to be.
-pub(crate) fn run() -> Result<(), String> {
+use sora_testbed::POSTGRES_URL;
+
+use crate::services::{self, Services};
+
+/// Runs all checks. What needs a tool that is not installed is left out, and said to be; servers that
+/// are missing fail it.
+pub(crate) fn run(services: Services) -> Result<(), String> {
+    // Before what takes minutes.
+    services.check()?;
     step("tidy", crate::tidy::run)?;
     if has_component("fmt") {
         step("format", || cargo(&["fmt", "--all", "--check"]))?;
@@ -15,15 +22,18 @@ pub(crate) fn run() -> Result<(), String> {
             cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-Dwarnings"])
         })?;
     }
-    test()?;
+    test(services)?;
     step("documentation", || {
         cargo(&["doc", "--workspace", "--no-deps", "--all-features", "--document-private-items"])
     })
 }
 
-/// Runs all tests, those in documentation too.
-pub(crate) fn test() -> Result<(), String> {
-    step("tests", || cargo(&["test", "--workspace", "--all-features"]))
+/// Runs all tests, those in documentation too, on one PostgreSQL.
+pub(crate) fn test(services: Services) -> Result<(), String> {
+    services.check()?;
+    let postgres = services::start()?;
+    let url = postgres.as_ref().map(|postgres| (POSTGRES_URL, postgres.url("postgres")));
+    step("tests", || cargo_with(&["test", "--workspace", "--all-features"], url))
 }
 
 fn step(name: &str, check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
@@ -35,8 +45,13 @@ fn step(name: &str, check: impl FnOnce() -> Result<(), String>) -> Result<(), St
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), String> {
+    cargo_with(arguments, None)
+}
+
+fn cargo_with(arguments: &[&str], variable: Option<(&str, String)>) -> Result<(), String> {
     eprintln!("$ cargo {}", arguments.join(" "));
     let status = command(arguments)
+        .envs(variable)
         .env("RUSTDOCFLAGS", "-Dwarnings -Arustdoc::private_intra_doc_links")
         .status()
         .map_err(|error| format!("cargo cannot be started: {error}"))?;
