@@ -38,6 +38,8 @@ pub struct LiveColumn {
     pub is_enforced: bool,
     /// How the column compares text, if not by bytes.
     pub collation: Option<Box<str>>,
+    /// Whether texts that are equal in its collation are equal by bytes.
+    pub is_deterministic: bool,
     /// Who gives a new row its value.
     pub assigned: Assigned,
     /// The smallest and largest integer it takes, if fewer than 64 bits.
@@ -108,6 +110,7 @@ impl From<&Schema> for LiveTable {
             nullable: column.nullable,
             is_enforced: true,
             collation: None,
+            is_deterministic: true,
             assigned: column.assigned.clone(),
             range: column.range,
             hidden: column.hidden,

@@ -2,7 +2,7 @@
 
 use sora_core::{BufferedRow, Cell, RowBuffer, Truth};
 
-use crate::walk::{PLACEHOLDERS_MAX, Walk, key_name};
+use crate::walk::{Walk, key_name};
 use crate::{Dialect, Out};
 
 /// How keys are asked of a store.
@@ -19,10 +19,10 @@ pub(crate) enum KeyForm {
 }
 
 /// Returns the form in which keys are asked.
-pub(crate) fn key_form(keys: &RowBuffer) -> KeyForm {
+pub(crate) fn key_form<D: Dialect>(keys: &RowBuffer) -> KeyForm {
     match (keys.len(), keys.width()) {
         (0, _) => KeyForm::Nothing,
-        (len @ 1..=PLACEHOLDERS_MAX, _) => KeyForm::Values(len),
+        (len, _) if len <= D::VALUES_MAX => KeyForm::Values(len),
         (_, 1) => KeyForm::List,
         _ => KeyForm::Source,
     }
@@ -33,7 +33,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
     pub(crate) fn has_key(&mut self, keys: &RowBuffer) {
         let binding = self.binding;
         let key = binding.schema().key();
-        match (key_form(keys), key) {
+        match (key_form::<D>(keys), key) {
             (KeyForm::Nothing, _) => self.constant(Truth::False),
             (_, [column]) => {
                 let cell =
@@ -83,9 +83,9 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
 
     /// Writes the derived table of keys, if there is one, in front of the table's name.
     pub(crate) fn key_source(&mut self, keys: &RowBuffer) {
-        if key_form(keys) == KeyForm::Source {
+        if key_form::<D>(keys) == KeyForm::Source {
             let binding = self.binding;
-            D::key_source(self, binding.schema().key(), |out| out.keys(keys));
+            D::key_source(self, binding.schema().key(), keys);
             self.text(" CROSS JOIN ");
         }
     }

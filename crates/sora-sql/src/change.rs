@@ -28,7 +28,7 @@ pub fn change<D: Dialect, O: Out>(write: &Write, row: Option<BufferedRow<'_>>, o
     }
     if let Some(columns) = &write.returning {
         walk.text(" RETURNING ");
-        walk.columns(columns);
+        walk.read_columns(columns);
     }
 }
 
@@ -59,9 +59,9 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
             self.columns(columns);
             self.text(") VALUES (");
         }
-        for index in 0..columns.len() {
+        for (index, column) in columns.iter().enumerate() {
             self.comma(index);
-            self.out.value(row.map_or(Cell::Null, |row| row.get(index)));
+            self.assigned(*column, row.map_or(Cell::Null, |row| row.get(index)));
         }
         if O::TEXT {
             self.text(")");
@@ -123,7 +123,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
             self.comma(written);
             self.column(*column);
             self.text(" = ");
-            self.out.value(cell(index));
+            self.assigned(*column, cell(index));
             written += 1;
         }
         written += usize::from(self.count_version(written));
@@ -164,7 +164,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
             if *add {
                 D::add(self, *column, value.cell());
             } else {
-                self.out.value(value.cell());
+                self.assigned(*column, value.cell());
             }
             written += 1;
         }

@@ -74,7 +74,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
             Comparison::NotEqual => {
                 self.equal_operand(column);
                 self.text(" <> ");
-                self.out.value(value.cell());
+                self.compared(column, value.cell());
             }
             order => {
                 self.ordered_operand(column);
@@ -84,7 +84,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
                     Comparison::Greater => " > ",
                     _ => " >= ",
                 });
-                self.out.value(value.cell());
+                self.compared(column, value.cell());
             }
         }
     }

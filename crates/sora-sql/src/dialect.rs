@@ -1,22 +1,38 @@
 //! What differs between the stores that speak SQL.
 
-use sora_core::{Assigned, Column, Error, LiveColumn, Pattern, Type};
+use sora_core::{Assigned, Cell, Column, Error, LiveColumn, Pattern, RowBuffer, Type};
 
-use crate::Out;
 use crate::walk::Walk;
+use crate::{Operand, Out};
 
 /// The ways in which the SQL of one store differs from that of others.
 ///
 /// A dialect is a type without values: its functions are chosen when the walks are compiled.
 pub trait Dialect: Sized {
-    /// Writes the placeholder of the value with this number, counted from 1.
-    fn placeholder(text: &mut String, number: usize);
+    /// The most values of a list, or keys of a look-up, that are bound one by one. Longer ones are
+    /// bound as arrays, so that they are one shape.
+    const VALUES_MAX: usize;
 
-    /// The collation that makes a column compare by bytes, if it does not do so by itself.
+    /// Whether an offset must stand behind a limit.
+    const OFFSET_NEEDS_LIMIT: bool;
+
+    /// What tells, of a row that an insert returns, that it was not there before.
+    const IS_INSERTED: Option<&'static str>;
+
+    /// What stands behind the definition of a table.
+    const TABLE_OPTIONS: &'static str;
+
+    /// Writes the placeholder of the value, or list, with this number, counted from 1.
+    fn placeholder(text: &mut String, number: usize, operand: Operand<'_>, is_list: bool);
+
+    /// The collation that makes a column be ordered by bytes, if it is not so by itself.
     fn byte_order(column: &LiveColumn, is_view: bool) -> Option<&'static str>;
 
-    /// Whether all texts that are equal by bytes are equal in the column's own collation, so that
-    /// its index finds a superset of them.
+    /// The collation that makes a column be equal by bytes, if it is not so by itself.
+    fn byte_equality(column: &LiveColumn, is_view: bool) -> Option<&'static str>;
+
+    /// Whether the column's own collation calls more texts equal than those that are equal by
+    /// bytes, so that its index finds a superset of them.
     fn finds_equal(column: &LiveColumn) -> bool;
 
     /// The collation by which a column of a type is ordered, if the store's own order of it is not
@@ -26,15 +42,25 @@ pub trait Dialect: Sized {
     /// Writes the condition that a text matches a pattern, case-sensitively or folding ASCII.
     fn matches<O: Out>(walk: &mut Walk<'_, Self, O>, column: u16, pattern: &Pattern, fold: bool);
 
+    /// What stands behind a column of a sort so that null is before every value, and behind all if
+    /// it is descending.
+    fn nulls(nullable: bool, descending: bool) -> &'static str;
+
+    /// What stands behind a column that is read, for a type that only the store knows.
+    fn read_as(column: &LiveColumn) -> &'static str;
+
+    /// Whether a cell of a column can be none of its type.
+    fn can_fail(column: &LiveColumn) -> bool;
+
     /// Writes what follows a column that is tested against a list of values: the list is one value.
     fn in_list<O: Out>(walk: &mut Walk<'_, Self, O>, list: impl FnOnce(&mut O));
 
     /// Writes the name of the derived table that holds keys of several columns, and its definition:
     /// its columns are `_sora_key_0`, `_sora_key_1`, ….
-    fn key_source<O: Out>(walk: &mut Walk<'_, Self, O>, key: &[u16], list: impl FnOnce(&mut O));
+    fn key_source<O: Out>(walk: &mut Walk<'_, Self, O>, key: &[u16], keys: &RowBuffer);
 
     /// Writes the sum of a column and a value, which fails on overflow and leaves null as it is.
-    fn add<O: Out>(walk: &mut Walk<'_, Self, O>, column: u16, value: sora_core::Cell<'_>);
+    fn add<O: Out>(walk: &mut Walk<'_, Self, O>, column: u16, value: Cell<'_>);
 
     /// Writes the type, key and default of a column in the definition of its table.
     ///
@@ -44,8 +70,8 @@ pub trait Dialect: Sized {
     /// value so.
     fn define(text: &mut String, column: &Column, key: KeyRole) -> Result<(), Error>;
 
-    /// What stands behind the definition of a table.
-    const TABLE_OPTIONS: &'static str;
+    /// Writes a value as the literal of a default.
+    fn literal(text: &mut String, value: Cell<'_>, column_type: Type);
 
     /// Whether the key alone is the address of a row, so that every index holds it.
     fn key_is_address(key: &[&Column]) -> bool;

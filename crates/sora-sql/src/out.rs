@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use sora_core::{Cell, RowBuffer};
+use sora_core::{Binding, Cell, RowBuffer};
 
 use crate::Dialect;
 
@@ -21,13 +21,25 @@ pub trait Out {
     fn name(&mut self, name: &str);
 
     /// Takes a value.
-    fn value(&mut self, cell: Cell<'_>);
+    fn value(&mut self, cell: Cell<'_>, operand: Operand<'_>);
 
-    /// Takes a list of values of one type, bound as one.
-    fn list(&mut self, values: &mut dyn Iterator<Item = Cell<'_>>);
+    /// Takes a list of values for one operand, bound as one.
+    fn list(&mut self, values: &mut dyn Iterator<Item = Cell<'_>>, operand: Operand<'_>);
 
-    /// Takes a list of keys of several columns, bound as one.
+    /// Takes a list of keys of several columns, bound as one. A dialect that binds one list for
+    /// each column never asks for it.
     fn keys(&mut self, keys: &RowBuffer);
+}
+
+/// What a value is for, which decides as what it is passed to a store that types its parameters.
+#[derive(Clone, Copy, Debug)]
+pub enum Operand<'a> {
+    /// It is stored in a column of the schema, or added to it.
+    Assigned(&'a Binding, u16),
+    /// It is compared with a column of the schema.
+    Compared(&'a Binding, u16),
+    /// It is a number of rows.
+    Number,
 }
 
 /// Renders the text of a statement in a dialect.
@@ -58,9 +70,9 @@ pub(crate) fn quote(text: &mut String, name: &str) {
 }
 
 impl<D: Dialect> Text<D> {
-    fn placeholder(&mut self) {
+    fn placeholder(&mut self, operand: Operand<'_>, is_list: bool) {
         self.values += 1;
-        D::placeholder(&mut self.sql, self.values);
+        D::placeholder(&mut self.sql, self.values, operand, is_list);
     }
 }
 
@@ -75,15 +87,15 @@ impl<D: Dialect> Out for Text<D> {
         quote(&mut self.sql, name);
     }
 
-    fn value(&mut self, _: Cell<'_>) {
-        self.placeholder();
+    fn value(&mut self, _: Cell<'_>, operand: Operand<'_>) {
+        self.placeholder(operand, false);
     }
 
-    fn list(&mut self, _: &mut dyn Iterator<Item = Cell<'_>>) {
-        self.placeholder();
+    fn list(&mut self, _: &mut dyn Iterator<Item = Cell<'_>>, operand: Operand<'_>) {
+        self.placeholder(operand, true);
     }
 
     fn keys(&mut self, _: &RowBuffer) {
-        self.placeholder();
+        self.placeholder(Operand::Number, true);
     }
 }

@@ -84,9 +84,9 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
             (false, false) => " > ",
             (false, true) => " < ",
         });
-        for (index, value) in after.iter().enumerate() {
+        for (index, (sort, value)) in sort.iter().zip(after).enumerate() {
             self.comma(index);
-            self.out.value(value.cell());
+            self.compared(sort.column, value.cell());
         }
         self.text(if many { ")" } else { "" });
     }
@@ -101,7 +101,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
         }
         self.ordered_operand(sort.column);
         self.text(if sort.descending { " <= " } else { " >= " });
-        self.out.value(value.cell());
+        self.compared(sort.column, value.cell());
         true
     }
 
@@ -137,7 +137,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
             (false, descending) => {
                 self.ordered_operand(sort.column);
                 self.text(if descending { " < " } else { " > " });
-                self.out.value(value.cell());
+                self.compared(sort.column, value.cell());
                 if descending && self.is_nullable(sort.column) && portion == Portion::All {
                     self.text(" OR ");
                     self.is_null(sort.column);

@@ -5,7 +5,7 @@ use sora_core::{Binding, Cell, LiveIndex, Sort};
 
 use crate::position::Portion;
 use crate::walk::Walk;
-use crate::{Dialect, Out};
+use crate::{Dialect, Operand, Out};
 
 pub use crate::position::portions;
 
@@ -26,15 +26,15 @@ pub fn select<D: Dialect, O: Out>(read: &Read, portion: Portion, limit: Option<u
     }
     walk.bounds(limit, read.offset);
     if inner {
-        walk.text(")");
+        walk.text(") AS \"_sora_rows\"");
     }
 }
 
 /// Returns the key columns that are read besides, behind the others, so that a row whose cell is not
 /// of its column's type can be named.
-pub fn label_columns(binding: &Binding, columns: &[u16]) -> impl Iterator<Item = u16> {
+pub fn label_columns<D: Dialect>(binding: &Binding, columns: &[u16]) -> impl Iterator<Item = u16> {
     let can_fail =
-        |column: &u16| !binding.live_column(*column).is_enforced || binding.is_converted(*column);
+        |column: &u16| D::can_fail(binding.live_column(*column)) || binding.is_converted(*column);
     let needed = columns.iter().any(can_fail);
     let key = binding.schema().key().iter().copied();
     key.filter(move |column| needed && !columns.contains(column))
@@ -84,10 +84,10 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
             Output::Count if inner => self.text("1"),
             Output::Count => self.text("count(*)"),
             _ => {
-                self.columns(&read.columns);
-                for column in label_columns(&read.binding, &read.columns) {
+                self.read_columns(&read.columns);
+                for column in label_columns::<D>(&read.binding, &read.columns) {
                     self.text(", ");
-                    self.column(column);
+                    self.read_column(column);
                 }
             }
         }
@@ -121,19 +121,21 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
             if sort.descending {
                 self.text(" DESC");
             }
+            let nullable = self.binding.live_column(sort.column).nullable;
+            self.text(D::nulls(nullable, sort.descending));
         }
     }
 
     fn bounds(&mut self, limit: Option<u64>, offset: u64) {
         // No table holds more rows than an i64 counts.
         let number = |count: u64| Cell::I64(i64::try_from(count).unwrap_or(i64::MAX));
-        if limit.is_some() || offset > 0 {
+        if limit.is_some() || (offset > 0 && D::OFFSET_NEEDS_LIMIT) {
             self.text(" LIMIT ");
-            self.out.value(number(limit.unwrap_or(u64::MAX)));
+            self.out.value(number(limit.unwrap_or(u64::MAX)), Operand::Number);
         }
         if offset > 0 {
             self.text(" OFFSET ");
-            self.out.value(number(offset));
+            self.out.value(number(offset), Operand::Number);
         }
     }
 }

@@ -7,16 +7,16 @@ use sora_core::read::{Access, Output, Read};
 use sora_core::write::{Change, OnConflict, Target, Write};
 use sora_core::{Predicate, Truth, Value};
 
+use crate::Dialect;
 use crate::access::{KeyForm, key_form};
 use crate::like::like_form;
 use crate::position::Portion;
-use crate::walk::PLACEHOLDERS_MAX;
 
 /// Writes the shape of one portion of a read.
-pub fn read_shape(read: &Read, portion: Portion, shape: &mut Vec<u8>) {
+pub fn read_shape<D: Dialect>(read: &Read, portion: Portion, shape: &mut Vec<u8>) {
     shape.extend(read.binding.id().to_le_bytes());
     let keys = match &read.access {
-        Access::Keys(keys) => key_form_code(key_form(keys)),
+        Access::Keys(keys) => key_form_code(key_form::<D>(keys)),
         _ => u8::MAX,
     };
     let flags = u8::from(read.limit.is_some())
@@ -25,7 +25,7 @@ pub fn read_shape(read: &Read, portion: Portion, shape: &mut Vec<u8>) {
         | u8::from(read.after.is_some()) << 3;
     shape.extend([0, keys, flags, portion as u8]);
     columns(&read.columns, shape);
-    predicates(&read.filter, shape);
+    predicates::<D>(&read.filter, shape);
     length(read.sort.len(), shape);
     let after = read.after.as_deref().unwrap_or_default();
     for (index, sort) in read.sort.iter().enumerate() {
@@ -36,7 +36,7 @@ pub fn read_shape(read: &Read, portion: Portion, shape: &mut Vec<u8>) {
 }
 
 /// Writes the shape of a write; `question` tells the look for a row from the change of it.
-pub fn write_shape(write: &Write, question: bool, shape: &mut Vec<u8>) {
+pub fn write_shape<D: Dialect>(write: &Write, question: bool, shape: &mut Vec<u8>) {
     shape.extend(write.binding.id().to_le_bytes());
     shape.push(1 + u8::from(question));
     match &write.returning {
@@ -67,25 +67,25 @@ pub fn write_shape(write: &Write, question: bool, shape: &mut Vec<u8>) {
                 column(assignment.column, shape);
                 shape.push(u8::from(assignment.add));
             }
-            target(rows, shape);
+            target::<D>(rows, shape);
         }
         Change::Delete { target: rows, version } => {
             shape.extend([3, u8::from(version.is_some())]);
-            target(rows, shape);
+            target::<D>(rows, shape);
         }
         _ => shape.push(u8::MAX),
     }
 }
 
-fn target(target: &Target, shape: &mut Vec<u8>) {
+fn target<D: Dialect>(target: &Target, shape: &mut Vec<u8>) {
     shape.push(u8::from(target.keys.is_some()));
-    predicates(&target.filter, shape);
+    predicates::<D>(&target.filter, shape);
 }
 
 fn key_form_code(form: KeyForm) -> u8 {
     match form {
         KeyForm::Nothing => 0,
-        // At most `PLACEHOLDERS_MAX`.
+        // At most `VALUES_MAX` of the dialect.
         KeyForm::Values(len) => u8::try_from(len).unwrap_or(u8::MAX),
         KeyForm::List => 100,
         KeyForm::Source => 101,
@@ -107,14 +107,14 @@ fn length(len: usize, shape: &mut Vec<u8>) {
     shape.extend(u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
 }
 
-fn predicates(predicates: &[Predicate], shape: &mut Vec<u8>) {
+fn predicates<D: Dialect>(predicates: &[Predicate], shape: &mut Vec<u8>) {
     length(predicates.len(), shape);
     for one in predicates {
-        predicate(one, shape);
+        predicate::<D>(one, shape);
     }
 }
 
-fn predicate(one: &Predicate, shape: &mut Vec<u8>) {
+fn predicate<D: Dialect>(one: &Predicate, shape: &mut Vec<u8>) {
     let mut leaf = |kind: u8, at: u16, detail: u8| {
         shape.push(kind);
         column(at, shape);
@@ -130,7 +130,7 @@ fn predicate(one: &Predicate, shape: &mut Vec<u8>) {
         Predicate::Compare { column, comparison, .. } => leaf(4, *column, *comparison as u8),
         Predicate::In { column, values, null } => {
             // All lists that are bound as one array have one shape.
-            let len = values.len().min(PLACEHOLDERS_MAX + 1);
+            let len = values.len().min(D::VALUES_MAX + 1);
             leaf(5 + u8::from(*null), *column, u8::try_from(len).unwrap_or(u8::MAX));
         }
         Predicate::Like { column, pattern, fold } => {
@@ -139,19 +139,19 @@ fn predicate(one: &Predicate, shape: &mut Vec<u8>) {
         Predicate::IsNull(at) => leaf(8, *at, 0),
         Predicate::Is { operand, truth } => {
             shape.push(9 + u8::from(*truth));
-            predicate(operand, shape);
+            predicate::<D>(operand, shape);
         }
         Predicate::And(parts) => {
             shape.push(11);
-            predicates(parts, shape);
+            predicates::<D>(parts, shape);
         }
         Predicate::Or(parts) => {
             shape.push(12);
-            predicates(parts, shape);
+            predicates::<D>(parts, shape);
         }
         Predicate::Not(operand) => {
             shape.push(13);
-            predicate(operand, shape);
+            predicate::<D>(operand, shape);
         }
         _ => shape.push(u8::MAX),
     }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use sora_core::{Assigned, Cell, Column, Decimal, Error, LiveColumn, Pattern, Type, Value};
+use sora_core::{Assigned, Cell, Column, Decimal, Error, LiveColumn, Pattern, RowBuffer, Type};
 
 use crate::dialect::{Dialect, KeyRole};
 use crate::like::{LikeForm, glob, like_form, like_pattern, successor};
-use crate::out::{Out, quote};
+use crate::out::{Operand, Out, quote};
 use crate::table::not_assigned;
 use crate::walk::{Walk, key_name};
 
@@ -37,9 +37,12 @@ impl Sqlite {
 }
 
 impl Dialect for Sqlite {
+    const VALUES_MAX: usize = 8;
+    const OFFSET_NEEDS_LIMIT: bool = true;
+    const IS_INSERTED: Option<&'static str> = None;
     const TABLE_OPTIONS: &'static str = " STRICT";
 
-    fn placeholder(text: &mut String, _: usize) {
+    fn placeholder(text: &mut String, _: usize, _: Operand<'_>, _: bool) {
         text.push('?');
     }
 
@@ -47,6 +50,10 @@ impl Dialect for Sqlite {
         // How the columns of a view compare stands nowhere.
         let unsure = is_view && column.column_type == Type::Text;
         (unsure || column.collation.is_some()).then_some("BINARY")
+    }
+
+    fn byte_equality(column: &LiveColumn, is_view: bool) -> Option<&'static str> {
+        Self::byte_order(column, is_view)
     }
 
     fn finds_equal(column: &LiveColumn) -> bool {
@@ -59,6 +66,18 @@ impl Dialect for Sqlite {
         matches!(column_type, Type::Decimal { .. }).then_some("sora_decimal")
     }
 
+    fn nulls(_: bool, _: bool) -> &'static str {
+        ""
+    }
+
+    fn read_as(_: &LiveColumn) -> &'static str {
+        ""
+    }
+
+    fn can_fail(column: &LiveColumn) -> bool {
+        !column.is_enforced
+    }
+
     fn matches<O: Out>(walk: &mut Walk<'_, Self, O>, column: u16, pattern: &Pattern, fold: bool) {
         let form = like_form(pattern, fold);
         if form == LikeForm::Equal {
@@ -67,7 +86,7 @@ impl Dialect for Sqlite {
         if form == LikeForm::Folded {
             walk.column(column);
             walk.text(" LIKE ");
-            walk.out.value(Cell::Text(&like_pattern(pattern)));
+            walk.compared(column, Cell::Text(&like_pattern(pattern)));
             return walk.text(" ESCAPE '\\'");
         }
         let bounded = !matches!(form, LikeForm::Match);
@@ -75,20 +94,20 @@ impl Dialect for Sqlite {
             walk.text("(");
             walk.ordered_operand(column);
             walk.text(" >= ");
-            walk.out.value(Cell::Text(pattern.prefix()));
+            walk.compared(column, Cell::Text(pattern.prefix()));
         }
         if matches!(form, LikeForm::Range | LikeForm::RangeAndMatch) {
             walk.text(" AND ");
             walk.ordered_operand(column);
             walk.text(" < ");
             let successor = successor(pattern.prefix()).unwrap_or_default();
-            walk.out.value(Cell::Text(&successor));
+            walk.compared(column, Cell::Text(&successor));
         }
         if !matches!(form, LikeForm::Range | LikeForm::LowerBound) {
             walk.text(if bounded { " AND " } else { "" });
             walk.column(column);
             walk.text(" GLOB ");
-            walk.out.value(Cell::Text(&glob(pattern)));
+            walk.compared(column, Cell::Text(&glob(pattern)));
         }
         walk.text(if bounded { ")" } else { "" });
     }
@@ -99,7 +118,7 @@ impl Dialect for Sqlite {
         walk.text("))");
     }
 
-    fn key_source<O: Out>(walk: &mut Walk<'_, Self, O>, key: &[u16], list: impl FnOnce(&mut O)) {
+    fn key_source<O: Out>(walk: &mut Walk<'_, Self, O>, key: &[u16], keys: &RowBuffer) {
         // A list of rows behind `IN` is searched by no index, but a join is. The keys come as JSON:
         // the bytes of a key as hexadecimal digits.
         walk.text("(SELECT DISTINCT ");
@@ -113,7 +132,7 @@ impl Dialect for Sqlite {
             }
         }
         walk.text(" FROM json_each(");
-        list(walk.out);
+        walk.out.keys(keys);
         walk.text("))");
     }
 
@@ -129,10 +148,10 @@ impl Dialect for Sqlite {
         walk.text(function);
         walk.column(column);
         walk.text(", ");
-        walk.out.value(value);
+        walk.assigned(column, value);
         for limit in limits {
             walk.text(", ");
-            walk.out.value(Cell::I64(limit));
+            walk.out.value(Cell::I64(limit), Operand::Number);
         }
         walk.text(")");
     }
@@ -165,7 +184,7 @@ impl Dialect for Sqlite {
             Assigned::Identity => text.push_str(" AUTOINCREMENT"),
             Assigned::Default(value) => {
                 text.push_str(" DEFAULT ");
-                literal(text, value.cell(), column.column_type);
+                Self::literal(text, value.cell(), column.column_type);
             }
             Assigned::Now => {
                 // Writing to a String cannot fail.
@@ -175,6 +194,22 @@ impl Dialect for Sqlite {
         }
         check(text, column);
         Ok(())
+    }
+
+    fn literal(text: &mut String, value: Cell<'_>, column_type: Type) {
+        // Writing to a String cannot fail.
+        let _ = match (value, column_type) {
+            (Cell::Bool(value), _) => write!(text, "{}", u8::from(value)),
+            (Cell::I64(value), _) if value < 0 => write!(text, "({value})"),
+            (Cell::F64(value), _) if value < 0.0 => write!(text, "({})", Cell::F64(value)),
+            (Cell::Decimal(value), Type::Decimal { scale, .. }) => {
+                write!(text, "'{}'", value.rescale(scale).unwrap_or(value))
+            }
+            (Cell::Decimal(value), _) => write!(text, "'{value}'"),
+            (Cell::Uuid(value), _) => write!(text, "{}", Cell::Bytes(&value)),
+            (Cell::Json(value), _) => write!(text, "{}", Cell::Text(value)),
+            (cell, _) => write!(text, "{cell}"),
+        };
     }
 
     fn key_is_address(key: &[&Column]) -> bool {
@@ -188,23 +223,6 @@ impl Dialect for Sqlite {
             _ => false,
         }
     }
-}
-
-/// Writes a value as a literal of a default.
-fn literal(text: &mut String, cell: Cell<'_>, column_type: Type) {
-    // Writing to a String cannot fail.
-    let _ = match (cell, column_type) {
-        (Cell::Bool(value), _) => write!(text, "{}", u8::from(value)),
-        (Cell::I64(value), _) if value < 0 => write!(text, "({value})"),
-        (Cell::F64(value), _) if value < 0.0 => write!(text, "({})", Cell::F64(value)),
-        (Cell::Decimal(value), Type::Decimal { scale, .. }) => {
-            write!(text, "'{}'", value.rescale(scale).unwrap_or(value))
-        }
-        (Cell::Decimal(value), _) => write!(text, "'{value}'"),
-        (Cell::Uuid(value), _) => write!(text, "{}", Cell::Bytes(&value)),
-        (Cell::Json(value), _) => write!(text, "{}", Cell::Text(value)),
-        (cell, _) => write!(text, "{cell}"),
-    };
 }
 
 /// Writes the checks that keep a column's cells of its type, which STRICT alone does not.
@@ -268,11 +286,4 @@ fn decimal_check(name: &str, precision: u8, scale: u8) -> String {
 /// Whether a default is the one that Sora writes for the time of the insert.
 pub fn is_now(expression: &str) -> bool {
     expression == Sqlite::NOW
-}
-
-/// Names a value of a column type in SQLite, for its default.
-pub fn default_literal(value: &Value, column_type: Type) -> String {
-    let mut text = String::new();
-    literal(&mut text, value.cell(), column_type);
-    text
 }

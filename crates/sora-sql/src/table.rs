@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sora_core::{Column, Error, ErrorKind, Index, Result, Schema};
+use sora_core::{Column, Error, ErrorKind, Index, Result, Schema, Type, Value};
 
 use crate::Dialect;
 use crate::dialect::KeyRole;
@@ -40,7 +40,8 @@ pub fn create_table<D: Dialect>(schema: &Schema) -> Result<String> {
 
 /// Returns the statement that creates an index of a schema.
 ///
-/// An index that is not unique ends in the key, so that it serves pages that are sorted by it.
+/// An index that is not unique ends in the key, so that it serves pages that are sorted by it. Its
+/// nulls are where a sort of Sora wants them, or no page could be read from it in order.
 pub fn create_index<D: Dialect>(schema: &Schema, index: &Index) -> String {
     let mut text =
         String::from(if index.unique { "CREATE UNIQUE INDEX " } else { "CREATE INDEX " });
@@ -48,7 +49,12 @@ pub fn create_index<D: Dialect>(schema: &Schema, index: &Index) -> String {
     text.push_str(" ON ");
     quote(&mut text, schema.table());
     text.push_str(" (");
-    names(&mut text, schema, index_columns::<D>(schema, index).into_iter());
+    for (at, column) in index_columns::<D>(schema, index).into_iter().enumerate() {
+        text.push_str(if at > 0 { ", " } else { "" });
+        let column = schema.column(column);
+        quote(&mut text, &column.name);
+        text.push_str(D::nulls(column.nullable, false));
+    }
     text.push(')');
     text
 }
@@ -79,6 +85,13 @@ pub fn add_column<D: Dialect>(table: &str, column: &Column) -> Result<Option<Str
     text.push_str(" ADD COLUMN ");
     D::define(&mut text, column, KeyRole::None)?;
     Ok(Some(text))
+}
+
+/// Returns a value of a column type as the literal of a default.
+pub fn default_literal<D: Dialect>(value: &Value, column_type: Type) -> String {
+    let mut text = String::new();
+    D::literal(&mut text, value.cell(), column_type);
+    text
 }
 
 /// Returns a name as it stands in a statement.

@@ -1,8 +1,10 @@
-//! Reads, writes and tables as SQLite's SQL.
+//! Reads, writes and tables as SQL.
 
 #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 
 mod conditions;
+mod postgres;
+mod postgres_writes;
 mod reads;
 mod tables;
 mod writes;
@@ -18,7 +20,10 @@ use sora_core::{
     RowBuffer, Schema, Sort, Type, Value,
 };
 
-use crate::{Out, Sqlite, change, exists, portions, read_shape, render, select, write_shape};
+use crate::{
+    Dialect, Operand, Out, Postgres, Sqlite, change, exists, portions, read_shape, render, select,
+    write_shape,
+};
 
 const ID: u16 = 0;
 
@@ -46,6 +51,7 @@ fn bind(schema: Schema, key: &str) -> Arc<Binding> {
     let mut live = LiveTable::from(&schema);
     if let Some(code) = live.columns.iter_mut().find(|column| &*column.name == "code") {
         code.collation = Some("NOCASE".into());
+        code.is_deterministic = false;
     }
     assert!(live.columns.iter().any(|column| &*column.name == key));
     Arc::new(Binding::new(Arc::new(schema), Arc::new(live)).expect("bound"))
@@ -62,11 +68,11 @@ impl Out for Values {
 
     fn name(&mut self, _: &str) {}
 
-    fn value(&mut self, cell: Cell<'_>) {
+    fn value(&mut self, cell: Cell<'_>, _: Operand<'_>) {
         self.0.push(cell.to_string());
     }
 
-    fn list(&mut self, values: &mut dyn Iterator<Item = Cell<'_>>) {
+    fn list(&mut self, values: &mut dyn Iterator<Item = Cell<'_>>, _: Operand<'_>) {
         self.0.push(format!("[{} values]", values.count()));
     }
 
@@ -77,19 +83,24 @@ impl Out for Values {
 
 /// Compares text and values; there must be one value for each placeholder.
 fn show(text: &str, values: &Values) -> String {
-    assert_eq!(text.matches('?').count(), values.0.len(), "{text}");
+    let numbered = (1..).take_while(|number| text.contains(&format!("${number}::"))).count();
+    assert_eq!(text.matches('?').count() + numbered, values.0.len(), "{text}");
     format!("{text}\n{}\n", values.0.join(" · "))
 }
 
 fn show_read(read: &Read) -> String {
+    show_read_in::<Sqlite>(read)
+}
+
+fn show_read_in<D: Dialect>(read: &Read) -> String {
     portions(read)
         .iter()
         .map(|portion| {
-            let text = render::<Sqlite>(|out| {
-                select::<Sqlite, _>(read, *portion, read.limit, out);
+            let text = render::<D>(|out| {
+                select::<D, _>(read, *portion, read.limit, out);
             });
             let mut values = Values::default();
-            select::<Sqlite, _>(read, *portion, read.limit, &mut values);
+            select::<D, _>(read, *portion, read.limit, &mut values);
             show(&text, &values)
         })
         .collect()

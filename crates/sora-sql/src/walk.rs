@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use sora_core::{Binding, Cell, Type};
 
-use crate::{Dialect, Out};
+use crate::{Dialect, Operand, Out};
 
 /// A walk over a read or a write of one table, into one output.
 #[derive(Debug)]
@@ -13,9 +13,6 @@ pub struct Walk<'a, D, O> {
     pub(crate) out: &'a mut O,
     dialect: PhantomData<D>,
 }
-
-/// Lists of more values are bound as one array, so that they are one shape.
-pub(crate) const PLACEHOLDERS_MAX: usize = 8;
 
 /// The name of a column of the derived table that holds keys.
 pub(crate) fn key_name(position: usize) -> String {
@@ -55,6 +52,36 @@ impl<'a, D: Dialect, O: Out> Walk<'a, D, O> {
         }
     }
 
+    /// Writes columns as they are read, with commas between them.
+    pub(crate) fn read_columns(&mut self, columns: &[u16]) {
+        if O::TEXT {
+            for (index, column) in columns.iter().enumerate() {
+                self.comma(index);
+                self.read_column(*column);
+            }
+        }
+    }
+
+    /// Writes a column as it is read.
+    pub(crate) fn read_column(&mut self, column: u16) {
+        if O::TEXT {
+            self.column(column);
+            self.text(D::read_as(self.binding.live_column(column)));
+        }
+    }
+
+    /// Writes a value that is compared with a column.
+    #[inline]
+    pub(crate) fn compared(&mut self, column: u16, value: Cell<'_>) {
+        self.out.value(value, Operand::Compared(self.binding, column));
+    }
+
+    /// Writes a value that is stored in a column.
+    #[inline]
+    pub(crate) fn assigned(&mut self, column: u16, value: Cell<'_>) {
+        self.out.value(value, Operand::Assigned(self.binding, column));
+    }
+
     pub(crate) fn comma(&mut self, index: usize) {
         if index > 0 {
             self.text(", ");
@@ -65,8 +92,8 @@ impl<'a, D: Dialect, O: Out> Walk<'a, D, O> {
     pub(crate) fn equal_operand(&mut self, column: u16) {
         if O::TEXT {
             self.column(column);
-            let collation = self.byte_order(column);
-            self.collation(collation);
+            let live = self.binding.live_column(column);
+            self.collation(D::byte_equality(live, self.binding.live().is_view));
         }
     }
 
@@ -76,7 +103,9 @@ impl<'a, D: Dialect, O: Out> Walk<'a, D, O> {
             self.column(column);
             let collation = match D::value_order(self.column_type(column)) {
                 Some(collation) => Some(collation),
-                None => self.byte_order(column),
+                None => {
+                    D::byte_order(self.binding.live_column(column), self.binding.live().is_view)
+                }
             };
             self.collation(collation);
         }
@@ -90,12 +119,12 @@ impl<'a, D: Dialect, O: Out> Walk<'a, D, O> {
             self.text("(");
             self.column(column);
             self.text(" = ");
-            self.out.value(value);
+            self.compared(column, value);
             self.text(" AND ");
         }
         self.equal_operand(column);
         self.text(" = ");
-        self.out.value(value);
+        self.compared(column, value);
         if twice {
             self.text(")");
         }
@@ -114,26 +143,27 @@ impl<'a, D: Dialect, O: Out> Walk<'a, D, O> {
         if twice {
             self.text("(");
             self.column(column);
-            self.list(values.clone());
+            self.list(column, values.clone());
             self.text(" AND ");
         }
         self.equal_operand(column);
-        self.list(values);
+        self.list(column, values);
         if twice {
             self.text(")");
         }
     }
 
     /// Writes `IN` and a list of two or more values.
-    fn list<'v, I: ExactSizeIterator<Item = Cell<'v>>>(&mut self, mut values: I) {
-        if values.len() > PLACEHOLDERS_MAX {
-            D::in_list(self, |out| out.list(&mut values));
+    fn list<'v, I: ExactSizeIterator<Item = Cell<'v>>>(&mut self, column: u16, mut values: I) {
+        if values.len() > D::VALUES_MAX {
+            let operand = Operand::Compared(self.binding, column);
+            D::in_list(self, |out| out.list(&mut values, operand));
             return;
         }
         self.text(" IN (");
         for (index, value) in values.enumerate() {
             self.comma(index);
-            self.out.value(value);
+            self.compared(column, value);
         }
         self.text(")");
     }
@@ -174,10 +204,6 @@ impl<'a, D: Dialect, O: Out> Walk<'a, D, O> {
     /// The logical type as which the column is read.
     pub(crate) fn column_type(&self, column: u16) -> Type {
         self.binding.schema().column(column).column_type
-    }
-
-    fn byte_order(&self, column: u16) -> Option<&'static str> {
-        D::byte_order(self.binding.live_column(column), self.binding.live().is_view)
     }
 
     fn is_tested_twice(&self, column: u16) -> bool {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Statement, ToSql};
 use sora_core::{Cell, Error, ErrorKind, Result, RowBuffer, UuidText};
-use sora_sql::Out;
+use sora_sql::{Operand, Out};
 
 use crate::failure::store_error;
 
@@ -33,16 +33,8 @@ impl<'a, 'c> Binder<'a, 'c> {
             self.result = self.statement.raw_bind_parameter(self.index, value);
         }
     }
-}
 
-impl Out for Binder<'_, '_> {
-    const TEXT: bool = false;
-
-    fn text(&mut self, _: &str) {}
-
-    fn name(&mut self, _: &str) {}
-
-    fn value(&mut self, cell: Cell<'_>) {
+    fn cell(&mut self, cell: Cell<'_>) {
         match cell {
             Cell::Decimal(value) => self.bind(value.to_string()),
             Cell::Timestamp(value) => self.bind(value.text().as_str()),
@@ -57,8 +49,21 @@ impl Out for Binder<'_, '_> {
             plain => self.bind(Plain(plain)),
         }
     }
+}
 
-    fn list(&mut self, values: &mut dyn Iterator<Item = Cell<'_>>) {
+impl Out for Binder<'_, '_> {
+    const TEXT: bool = false;
+
+    fn text(&mut self, _: &str) {}
+
+    fn name(&mut self, _: &str) {}
+
+    #[inline]
+    fn value(&mut self, cell: Cell<'_>, _: Operand<'_>) {
+        self.cell(cell);
+    }
+
+    fn list(&mut self, values: &mut dyn Iterator<Item = Cell<'_>>, _: Operand<'_>) {
         let values: Vec<Value> = values.map(owned).collect();
         self.bind(Rc::new(values));
     }

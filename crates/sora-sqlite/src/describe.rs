@@ -159,6 +159,7 @@ fn live_column(
         _ => literal::assigned(field.default.as_deref(), column_type),
     };
     let is_text = matches!(column_type, Type::Text | Type::Unknown);
+    let collation = collation.filter(|_| is_text);
     Ok(LiveColumn {
         name: field.name.as_str().into(),
         declared: field.declared.as_str().into(),
@@ -167,7 +168,8 @@ fn live_column(
         nullable: !field.not_null && !is_rowid,
         // The cells of computed columns that are not stored are not checked.
         is_enforced: is_rowid || (entry.is_strict && field.kind != 2),
-        collation: collation.filter(|_| is_text).map(Into::into),
+        is_deterministic: collation.is_none(),
+        collation: collation.map(Into::into),
         assigned,
         range: known.and_then(|logical| logical.range),
         hidden: field.kind == 1,
@@ -208,6 +210,7 @@ fn hidden_rowid(entry: &Entry, fields: &[Field]) -> Option<LiveColumn> {
         nullable: false,
         is_enforced: true,
         collation: None,
+        is_deterministic: true,
         assigned: Assigned::Store("the rowid".into()),
         range: None,
         hidden: true,

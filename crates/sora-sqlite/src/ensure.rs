@@ -184,13 +184,15 @@ fn assignment_difference(column: &Column, live: &LiveColumn) -> Option<String> {
         (Assigned::Default(wanted), Assigned::Default(found)) if wanted == found => None,
         (Assigned::Default(wanted), found) => {
             let found = match found {
-                Assigned::Default(found) => default_literal(found, column.column_type),
+                Assigned::Default(found) => {
+                    default_literal::<sora_sql::Sqlite>(found, column.column_type)
+                }
                 Assigned::Store(text) => text.to_string(),
                 _ => "none".into(),
             };
             Some(format!(
                 "the default of the column {name:?} is {found} in the store, and {} in the schema",
-                default_literal(wanted, column.column_type)
+                default_literal::<sora_sql::Sqlite>(wanted, column.column_type)
             ))
         }
         _ => None,

@@ -70,7 +70,7 @@ fn prepare<'a>(
     limit: Option<u64>,
 ) -> Result<rusqlite::CachedStatement<'a>> {
     let text = statements.text(
-        |shape| read_shape(read, portion, shape),
+        |shape| read_shape::<sora_sql::Sqlite>(read, portion, shape),
         || {
             render::<sora_sql::Sqlite>(|out| {
                 select::<sora_sql::Sqlite, _>(read, portion, limit, out);

@@ -83,8 +83,12 @@ impl SteppedRow<'_> {
         let schema = self.binding.schema();
         let message = format!("the column {:?} {why}", schema.column(column).name);
         let mut error = Error::new(ErrorKind::Data, message).with("table", schema.table());
-        let columns: Vec<u16> =
-            self.columns.iter().copied().chain(label_columns(self.binding, self.columns)).collect();
+        let columns: Vec<u16> = self
+            .columns
+            .iter()
+            .copied()
+            .chain(label_columns::<sora_sql::Sqlite>(self.binding, self.columns))
+            .collect();
         for key in schema.key() {
             let position = columns.iter().position(|column| column == key);
             let value = position.and_then(|position| self.row.get_ref(position).ok());

@@ -156,7 +156,7 @@ impl<'a> Pass<'a> {
         let write = self.write;
         let Link { db, statements } = link;
         let text = statements.text(
-            |shape| write_shape(write, false, shape),
+            |shape| write_shape::<sora_sql::Sqlite>(write, false, shape),
             || {
                 let first = row_of(&write.change, 0);
                 render::<sora_sql::Sqlite>(|out| change::<sora_sql::Sqlite, _>(write, first, out))
@@ -283,7 +283,7 @@ fn is_stored(
     row: BufferedRow<'_>,
 ) -> Result<bool> {
     let text = statements.text(
-        |shape| write_shape(write, true, shape),
+        |shape| write_shape::<sora_sql::Sqlite>(write, true, shape),
         || render::<sora_sql::Sqlite>(|out| exists::<sora_sql::Sqlite, _>(write, row, out)),
     );
     let mut statement = db.prepare_cached(&text).map_err(store_error)?;

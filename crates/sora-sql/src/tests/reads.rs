@@ -100,7 +100,7 @@ fn counts_and_bounds() {
     check(
         &read,
         &expect![[r#"
-        SELECT count(*) FROM (SELECT 1 FROM "ci""ties" LIMIT ?)
+        SELECT count(*) FROM (SELECT 1 FROM "ci""ties" LIMIT ?) AS "_sora_rows"
         9223372036854775807
     "#]],
     );
@@ -257,6 +257,11 @@ fn an_offset_or_a_count_behind_a_position_is_one_statement() {
 
 #[test]
 fn one_shape_has_one_text() {
+    shapes_decide_texts::<Sqlite>();
+    shapes_decide_texts::<Postgres>();
+}
+
+fn shapes_decide_texts<D: Dialect>() {
     let binding = binding();
     let mut texts: HashMap<Vec<u8>, String> = HashMap::new();
     let mut add = |shape: Vec<u8>, text: String| {
@@ -318,11 +323,11 @@ fn one_shape_has_one_text() {
                             }
                             for portion in portions(&read) {
                                 let mut shape = Vec::new();
-                                read_shape(&read, *portion, &mut shape);
+                                read_shape::<D>(&read, *portion, &mut shape);
                                 add(
                                     shape,
-                                    render::<Sqlite>(|out| {
-                                        select::<Sqlite, _>(&read, *portion, read.limit, out);
+                                    render::<D>(|out| {
+                                        select::<D, _>(&read, *portion, read.limit, out);
                                     }),
                                 );
                             }
@@ -335,8 +340,8 @@ fn one_shape_has_one_text() {
         let change = Change::Delete { target, version: None };
         let write = Write::new(binding.clone(), change);
         let mut shape = Vec::new();
-        write_shape(&write, false, &mut shape);
-        add(shape, render::<Sqlite>(|out| crate::change::<Sqlite, _>(&write, None, out)));
+        write_shape::<D>(&write, false, &mut shape);
+        add(shape, render::<D>(|out| crate::change::<D, _>(&write, None, out)));
     }
     assert!(texts.len() > 1_000);
 }

@@ -1,0 +1,194 @@
+//! The dialect of PostgreSQL.
+
+mod column;
+
+#[cfg(test)]
+pub(crate) use column::cast;
+
+use std::fmt::Write as _;
+
+use sora_core::{Assigned, Cell, Column, Error, LiveColumn, Pattern, RowBuffer, Type};
+
+use crate::dialect::{Dialect, KeyRole};
+use crate::like::{LikeForm, like_form, like_pattern, successor};
+use crate::out::{Operand, Out};
+use crate::parameter::ParameterType;
+use crate::walk::{Walk, key_name};
+
+/// The dialect of PostgreSQL.
+///
+/// It relies on [`LiveColumn::declared`] being what `format_type` gives, and on
+/// [`LiveColumn::collation`] being none where the column's collation is `C` or `POSIX`, its own or
+/// the database's.
+#[derive(Clone, Copy, Debug)]
+pub struct Postgres;
+
+impl Postgres {
+    /// The default of a timestamp that the store assigns.
+    pub const NOW: &'static str = "now()";
+
+    /// Returns the type that a column is declared with; `None` if there is none.
+    pub fn declared(column: &Column) -> Option<String> {
+        column::declared(column)
+    }
+}
+
+impl Dialect for Postgres {
+    // Lists of two and of two hundred values are then one prepared statement.
+    const VALUES_MAX: usize = 1;
+    const OFFSET_NEEDS_LIMIT: bool = false;
+    // A row that met another was locked before it was changed, and its new version carries the lock.
+    const IS_INSERTED: Option<&'static str> = Some("(xmax = 0)");
+    const TABLE_OPTIONS: &'static str = "";
+
+    fn placeholder(text: &mut String, number: usize, operand: Operand<'_>, is_list: bool) {
+        let array = if is_list { "[]" } else { "" };
+        let parameter = ParameterType::of(operand).name();
+        // Writing to a String cannot fail.
+        let _ = write!(text, "${number}::{parameter}{array}");
+        if let Operand::Assigned(binding, column) | Operand::Compared(binding, column) = operand
+            && let Some(own) = column::cast(binding.live_column(column))
+        {
+            let _ = write!(text, "::{own}{array}");
+        }
+    }
+
+    fn byte_order(column: &LiveColumn, _: bool) -> Option<&'static str> {
+        column.collation.is_some().then_some("\"C\"")
+    }
+
+    fn byte_equality(column: &LiveColumn, is_view: bool) -> Option<&'static str> {
+        // Deterministic collations break ties by bytes: bare equality is exact and has the index.
+        if column.is_deterministic { None } else { Self::byte_order(column, is_view) }
+    }
+
+    fn finds_equal(column: &LiveColumn) -> bool {
+        !column.is_deterministic
+    }
+
+    fn value_order(_: Type) -> Option<&'static str> {
+        None
+    }
+
+    fn nulls(nullable: bool, descending: bool) -> &'static str {
+        match (nullable, descending) {
+            // Said of a column that has no nulls, it would lose the index.
+            (false, _) => "",
+            (true, false) => " NULLS FIRST",
+            (true, true) => " NULLS LAST",
+        }
+    }
+
+    fn read_as(column: &LiveColumn) -> &'static str {
+        if column.column_type == Type::Unknown { "::text" } else { "" }
+    }
+
+    fn can_fail(column: &LiveColumn) -> bool {
+        // Infinity, years beyond 9999, NaN.
+        let wider =
+            matches!(column.column_type, Type::Date | Type::Decimal { .. } | Type::Timestamp);
+        wider || !column.is_enforced
+    }
+
+    fn matches<O: Out>(walk: &mut Walk<'_, Self, O>, column: u16, pattern: &Pattern, fold: bool) {
+        let form = like_form(pattern, fold);
+        match form {
+            LikeForm::Equal => walk.equals(column, Cell::Text(pattern.prefix())),
+            LikeForm::Folded => {
+                walk.column(column);
+                // This collation alone folds nothing but ASCII.
+                walk.text(" COLLATE \"C\" ILIKE ");
+                walk.compared(column, Cell::Text(&like_pattern(pattern)));
+            }
+            LikeForm::Match => like(walk, column, pattern),
+            LikeForm::Range
+            | LikeForm::RangeAndMatch
+            | LikeForm::LowerBound
+            | LikeForm::LowerBoundAndMatch => {
+                walk.text("(");
+                prefix(walk, column, pattern.prefix());
+                if matches!(form, LikeForm::RangeAndMatch | LikeForm::LowerBoundAndMatch) {
+                    walk.text(" AND ");
+                    like(walk, column, pattern);
+                }
+                walk.text(")");
+            }
+        }
+    }
+
+    fn in_list<O: Out>(walk: &mut Walk<'_, Self, O>, list: impl FnOnce(&mut O)) {
+        walk.text(" = ANY(");
+        list(walk.out);
+        walk.text(")");
+    }
+
+    fn key_source<O: Out>(walk: &mut Walk<'_, Self, O>, key: &[u16], keys: &RowBuffer) {
+        walk.text("(SELECT DISTINCT * FROM unnest(");
+        for (index, column) in key.iter().enumerate() {
+            walk.comma(index);
+            let operand = Operand::Compared(walk.binding, *column);
+            walk.out.list(&mut keys.iter().map(|row| row.get(index)), operand);
+        }
+        walk.text(") AS \"_sora_key\"(");
+        for index in 0..key.len() {
+            walk.comma(index);
+            if O::TEXT {
+                walk.out.name(&key_name(index));
+            }
+        }
+        walk.text(")) AS \"_sora_keys\"");
+    }
+
+    fn add<O: Out>(walk: &mut Walk<'_, Self, O>, column: u16, value: Cell<'_>) {
+        column::add(walk, column, value);
+    }
+
+    fn define(text: &mut String, column: &Column, role: KeyRole) -> Result<(), Error> {
+        column::define(text, column, role)
+    }
+
+    fn literal(text: &mut String, value: Cell<'_>, column_type: Type) {
+        column::literal(text, value, column_type);
+    }
+
+    fn key_is_address(_: &[&Column]) -> bool {
+        false
+    }
+
+    fn can_be_added(assigned: &Assigned, nullable: bool) -> bool {
+        match assigned {
+            Assigned::Default(value) => nullable || !value.is_null(),
+            Assigned::Identity | Assigned::Now => true,
+            Assigned::Caller | Assigned::UuidV7 => nullable,
+            _ => false,
+        }
+    }
+}
+
+/// Writes the range of the texts that start with a prefix, which an index serves.
+fn prefix<O: Out>(walk: &mut Walk<'_, Postgres, O>, column: u16, prefix: &str) {
+    let live = walk.binding.live_column(column);
+    // These operators compare bytes whatever the collation, and are those of indexes made with
+    // `text_pattern_ops`, which is what tables with linguistic collations have for their prefixes.
+    let (from, below) = match live.collation.is_some() && live.is_deterministic {
+        true => (" ~>=~ ", " ~<~ "),
+        false => (" >= ", " < "),
+    };
+    walk.equal_operand(column);
+    walk.text(from);
+    walk.compared(column, Cell::Text(prefix));
+    if let Some(successor) = successor(prefix) {
+        walk.text(" AND ");
+        walk.equal_operand(column);
+        walk.text(below);
+        walk.compared(column, Cell::Text(&successor));
+    }
+}
+
+fn like<O: Out>(walk: &mut Walk<'_, Postgres, O>, column: u16, pattern: &Pattern) {
+    walk.equal_operand(column);
+    // The escape character is `\` unless another is named; as a literal it would depend on the
+    // setting `standard_conforming_strings`.
+    walk.text(" LIKE ");
+    walk.compared(column, Cell::Text(&like_pattern(pattern)));
+}

@@ -1,0 +1,1 @@
+//! Writes as PostgreSQL's SQL.
