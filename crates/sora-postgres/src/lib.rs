@@ -1,1 +1,17 @@
 //! PostgreSQL for the Sora data layer, over its own protocol.
+
+#![cfg_attr(not(test), expect(dead_code, reason = "the provider that uses them follows"))]
+
+mod cancel;
+mod config;
+mod connect;
+mod failure;
+mod host;
+mod link;
+mod pool;
+mod socket;
+mod statements;
+mod tls;
+
+pub use config::{PostgresConfig, StatementNames};
+pub use pool::PoolGauges;
