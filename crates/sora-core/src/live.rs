@@ -12,6 +12,8 @@ pub struct LiveTable {
     pub name: Box<str>,
     /// Whether it is a view: read by one cursor and not written.
     pub is_view: bool,
+    /// Whether its rows are kept by other tables, its partitions.
+    pub is_partitioned: bool,
     /// The columns, in the store's order.
     pub columns: Box<[LiveColumn]>,
     /// The columns of the key, in order; none if there is no key that is never null.
@@ -125,6 +127,7 @@ impl From<&Schema> for LiveTable {
         Self {
             name: schema.table().into(),
             is_view: false,
+            is_partitioned: false,
             columns: columns.collect(),
             key: schema.key().into(),
             indexes: indexes.collect(),

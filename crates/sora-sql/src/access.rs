@@ -60,11 +60,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
                     if index > 0 {
                         self.text(" AND ");
                     }
-                    if O::TEXT {
-                        self.equal_operand(*column);
-                        self.text(" = ");
-                        self.out.name(&key_name(index));
-                    }
+                    self.equals_name(*column, &key_name(index));
                 }
             }
         }

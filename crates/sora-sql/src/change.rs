@@ -3,7 +3,7 @@
 use sora_core::write::{Change, OnConflict, Target, Write};
 use sora_core::{Assignment, BufferedRow, Cell};
 
-use crate::walk::Walk;
+use crate::walk::{ROW_NUMBER, Walk};
 use crate::{Dialect, Out};
 
 /// Writes the statement of one row of a write: the row itself, or the key it is found by; none for
@@ -26,10 +26,31 @@ pub fn change<D: Dialect, O: Out>(write: &Write, row: Option<BufferedRow<'_>>, o
         // A kind of change that this crate does not know is none that a store could run.
         _ => {}
     }
-    if let Some(columns) = &write.returning {
-        walk.text(" RETURNING ");
-        walk.read_columns(columns);
+    if O::TEXT {
+        walk.returning(&returned::<D>(write));
     }
+}
+
+/// What a statement of a write returns of each row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// The columns, those that were asked for first.
+    pub columns: Box<[u16]>,
+    /// How many of them were asked for.
+    pub width: usize,
+    /// Whether a bool follows that says that the row is new.
+    pub is_inserted: bool,
+    /// Whether, as the last, the number of the row in the write follows, counted from 1.
+    pub number: bool,
+}
+
+/// Returns what the statement of one row returns.
+pub fn returned<D: Dialect>(write: &Write) -> Returned {
+    let columns: Box<[u16]> = write.returning.as_deref().unwrap_or_default().into();
+    let is_upsert =
+        matches!(&write.change, Change::Insert { on_conflict: OnConflict::Update(_), .. });
+    let is_inserted = is_upsert && D::is_inserted(write.binding.live()).is_some();
+    Returned { width: columns.len(), columns, is_inserted, number: false }
 }
 
 /// Writes the question whether the row of an update, or of a change by key, is stored, whatever its
@@ -70,7 +91,27 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
     }
 
     /// Holds no value, so that binders need not walk it.
-    fn on_conflict(&mut self, columns: &[u16], on_conflict: &OnConflict) {
+    pub(crate) fn returning(&mut self, returned: &Returned) {
+        let Returned { columns, is_inserted, number, .. } = returned;
+        if columns.is_empty() && !is_inserted && !number {
+            return;
+        }
+        self.text(" RETURNING ");
+        self.read_columns(columns);
+        let mut written = columns.len();
+        if let Some(is_inserted) = D::is_inserted(self.binding.live()).filter(|_| *is_inserted) {
+            self.comma(written);
+            self.text(is_inserted);
+            written += 1;
+        }
+        if *number {
+            self.comma(written);
+            self.out.name(ROW_NUMBER);
+        }
+    }
+
+    /// Holds no value, so that binders need not walk it.
+    pub(crate) fn on_conflict(&mut self, columns: &[u16], on_conflict: &OnConflict) {
         match on_conflict {
             OnConflict::Ignore => self.text(" ON CONFLICT DO NOTHING"),
             OnConflict::Update(target) => {
@@ -150,6 +191,12 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
         version: Option<i64>,
         row: Option<BufferedRow<'_>>,
     ) {
+        self.assignments(assignments);
+        self.target(target, version, row);
+    }
+
+    /// Writes an update up to its condition.
+    pub(crate) fn assignments(&mut self, assignments: &[Assignment]) {
         self.text("UPDATE ");
         self.table();
         self.text(" SET ");
@@ -172,7 +219,6 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
         if written == 0 {
             self.keep_key();
         }
-        self.target(target, version, row);
     }
 
     /// Writes the condition of the rows that a change applies to.
@@ -186,6 +232,16 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
             }
             word = " AND ";
         }
+        self.rest_of_target(target, version, word);
+    }
+
+    /// Writes the conditions beside the key.
+    pub(crate) fn rest_of_target(
+        &mut self,
+        target: &Target,
+        version: Option<i64>,
+        mut word: &'static str,
+    ) {
         if !target.filter.is_empty() {
             self.text(word);
             self.all(&target.filter);
@@ -209,7 +265,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
     }
 
     /// Writes that the version is one higher; says whether there is a version.
-    fn count_version(&mut self, written: usize) -> bool {
+    pub(crate) fn count_version(&mut self, written: usize) -> bool {
         let Some(version) = self.binding.schema().version() else { return false };
         if O::TEXT {
             self.comma(written);
@@ -224,7 +280,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
     }
 
     /// Writes an assignment that changes nothing, so that the row is found all the same.
-    fn keep_key(&mut self) {
+    pub(crate) fn keep_key(&mut self) {
         let binding = self.binding;
         if let Some(column) = binding.schema().key().first() {
             self.column(*column);

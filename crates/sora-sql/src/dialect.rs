@@ -1,6 +1,6 @@
 //! What differs between the stores that speak SQL.
 
-use sora_core::{Assigned, Cell, Column, Error, LiveColumn, Pattern, RowBuffer, Type};
+use sora_core::{Assigned, Cell, Column, Error, LiveColumn, LiveTable, Pattern, RowBuffer, Type};
 
 use crate::walk::Walk;
 use crate::{Operand, Out};
@@ -16,11 +16,11 @@ pub trait Dialect: Sized {
     /// Whether an offset must stand behind a limit.
     const OFFSET_NEEDS_LIMIT: bool;
 
-    /// What tells, of a row that an insert returns, that it was not there before.
-    const IS_INSERTED: Option<&'static str>;
-
     /// What stands behind the definition of a table.
     const TABLE_OPTIONS: &'static str;
+
+    /// What tells, of a row that an upsert returns, whether it is new; `None` if nothing does.
+    fn is_inserted(table: &LiveTable) -> Option<&'static str>;
 
     /// Writes the placeholder of the value, or list, with this number, counted from 1.
     fn placeholder(text: &mut String, number: usize, operand: Operand<'_>, is_list: bool);

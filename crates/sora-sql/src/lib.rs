@@ -6,6 +6,7 @@
 //! [`Dialect`]; every value is bound, every name is quoted.
 
 mod access;
+mod bulk;
 mod change;
 mod condition;
 mod dialect;
@@ -22,7 +23,8 @@ mod table;
 mod tests;
 mod walk;
 
-pub use change::{change, exists};
+pub use bulk::{BulkForm, Detail, ToldBy, bulk_form, change_rows, rows_exist};
+pub use change::{Returned, change, exists, returned};
 pub use dialect::Dialect;
 pub use dialect::KeyRole;
 pub use like::{LikeForm, glob, like_form, like_pattern, successor};
@@ -31,7 +33,7 @@ pub use parameter::ParameterType;
 pub use position::Portion;
 pub use postgres::Postgres;
 pub use select::{label_columns, lost_indexes, portions, select};
-pub use shape::{read_shape, write_shape};
+pub use shape::{bulk_shape, read_shape, write_shape};
 pub use sqlite::{Sqlite, is_now};
 pub use table::{add_column, create_index, create_table, default_literal, index_columns, quoted};
 pub use walk::Walk;

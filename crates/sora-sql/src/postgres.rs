@@ -1,14 +1,12 @@
 //! The dialect of PostgreSQL.
 
-mod column;
-
-#[cfg(test)]
-pub(crate) use column::cast;
+pub(crate) mod column;
 
 use std::fmt::Write as _;
 
-use sora_core::{Assigned, Cell, Column, Error, LiveColumn, Pattern, RowBuffer, Type};
+use sora_core::{Assigned, Cell, Column, Error, LiveColumn, LiveTable, Pattern, RowBuffer, Type};
 
+use self::column::cast;
 use crate::dialect::{Dialect, KeyRole};
 use crate::like::{LikeForm, like_form, like_pattern, successor};
 use crate::out::{Operand, Out};
@@ -37,9 +35,13 @@ impl Dialect for Postgres {
     // Lists of two and of two hundred values are then one prepared statement.
     const VALUES_MAX: usize = 1;
     const OFFSET_NEEDS_LIMIT: bool = false;
-    // A row that met another was locked before it was changed, and its new version carries the lock.
-    const IS_INSERTED: Option<&'static str> = Some("(xmax = 0)");
     const TABLE_OPTIONS: &'static str = "";
+
+    fn is_inserted(table: &LiveTable) -> Option<&'static str> {
+        // A row that was there is locked before it is changed, and its new version carries the lock.
+        // Partitions hand back their rows without the columns of the system.
+        if table.is_partitioned { None } else { Some("(xmax = 0)") }
+    }
 
     fn placeholder(text: &mut String, number: usize, operand: Operand<'_>, is_list: bool) {
         let array = if is_list { "[]" } else { "" };
@@ -47,7 +49,7 @@ impl Dialect for Postgres {
         // Writing to a String cannot fail.
         let _ = write!(text, "${number}::{parameter}{array}");
         if let Operand::Assigned(binding, column) | Operand::Compared(binding, column) = operand
-            && let Some(own) = column::cast(binding.live_column(column))
+            && let Some(own) = cast(binding.live_column(column))
         {
             let _ = write!(text, "::{own}{array}");
         }

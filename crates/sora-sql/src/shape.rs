@@ -7,10 +7,10 @@ use sora_core::read::{Access, Output, Read};
 use sora_core::write::{Change, OnConflict, Target, Write};
 use sora_core::{Predicate, Truth, Value};
 
-use crate::Dialect;
 use crate::access::{KeyForm, key_form};
 use crate::like::like_form;
 use crate::position::Portion;
+use crate::{Detail, Dialect, Postgres};
 
 /// Writes the shape of one portion of a read.
 pub fn read_shape<D: Dialect>(read: &Read, portion: Portion, shape: &mut Vec<u8>) {
@@ -39,6 +39,21 @@ pub fn read_shape<D: Dialect>(read: &Read, portion: Portion, shape: &mut Vec<u8>
 pub fn write_shape<D: Dialect>(write: &Write, question: bool, shape: &mut Vec<u8>) {
     shape.extend(write.binding.id().to_le_bytes());
     shape.push(1 + u8::from(question));
+    change::<D>(write, shape);
+}
+
+/// Writes the shape of a statement of many rows of a write; of the look for them without a detail.
+pub fn bulk_shape(write: &Write, detail: Option<Detail>, shape: &mut Vec<u8>) {
+    shape.extend(write.binding.id().to_le_bytes());
+    shape.push(match detail {
+        None => 3,
+        Some(Detail::Count) => 4,
+        Some(Detail::Each) => 5,
+    });
+    change::<Postgres>(write, shape);
+}
+
+fn change<D: Dialect>(write: &Write, shape: &mut Vec<u8>) {
     match &write.returning {
         Some(returning) => columns(returning, shape),
         None => shape.extend([u8::MAX; 2]),

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use sora_core::{Assigned, Cell, Column, Decimal, Error, LiveColumn, Pattern, RowBuffer, Type};
+use sora_core::{
+    Assigned, Cell, Column, Decimal, Error, LiveColumn, LiveTable, Pattern, RowBuffer, Type,
+};
 
 use crate::dialect::{Dialect, KeyRole};
 use crate::like::{LikeForm, glob, like_form, like_pattern, successor};
@@ -39,8 +41,11 @@ impl Sqlite {
 impl Dialect for Sqlite {
     const VALUES_MAX: usize = 8;
     const OFFSET_NEEDS_LIMIT: bool = true;
-    const IS_INSERTED: Option<&'static str> = None;
     const TABLE_OPTIONS: &'static str = " STRICT";
+
+    fn is_inserted(_: &LiveTable) -> Option<&'static str> {
+        None
+    }
 
     fn placeholder(text: &mut String, _: usize, _: Operand<'_>, _: bool) {
         text.push('?');

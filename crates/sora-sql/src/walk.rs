@@ -14,6 +14,9 @@ pub struct Walk<'a, D, O> {
     dialect: PhantomData<D>,
 }
 
+/// The name of the number of a row in a statement of many.
+pub(crate) const ROW_NUMBER: &str = "_sora_row";
+
 /// The name of a column of the derived table that holds keys.
 pub(crate) fn key_name(position: usize) -> String {
     format!("_sora_key_{position}")
@@ -125,6 +128,27 @@ impl<'a, D: Dialect, O: Out> Walk<'a, D, O> {
         self.equal_operand(column);
         self.text(" = ");
         self.compared(column, value);
+        if twice {
+            self.text(")");
+        }
+    }
+
+    /// Writes that a column equals one of a derived table, which holds no value.
+    pub(crate) fn equals_name(&mut self, column: u16, name: &str) {
+        if !O::TEXT {
+            return;
+        }
+        let twice = self.is_tested_twice(column);
+        if twice {
+            self.text("(");
+            self.column(column);
+            self.text(" = ");
+            self.out.name(name);
+            self.text(" AND ");
+        }
+        self.equal_operand(column);
+        self.text(" = ");
+        self.out.name(name);
         if twice {
             self.text(")");
         }

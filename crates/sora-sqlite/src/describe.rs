@@ -121,6 +121,7 @@ fn live_table(db: &Connection, entry: &Entry) -> rusqlite::Result<LiveTable> {
     Ok(LiveTable {
         name: entry.name.as_str().into(),
         is_view: entry.is_view,
+        is_partitioned: false,
         columns: columns.into(),
         key: key.into(),
         indexes: indexes.into(),

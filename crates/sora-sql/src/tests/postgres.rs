@@ -221,7 +221,7 @@ fn keys_are_found_by_value_array_or_join() {
         [3 values]
         SELECT "code" FROM "t" WHERE (("code" = $1::text AND "code" COLLATE "C" = $2::text) AND "uuid" = $3::uuid)
         'a' · 'a' · '07070707-0707-0707-0707-070707070707'
-        SELECT "code" FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::uuid[]) AS "_sora_key"("_sora_key_0", "_sora_key_1")) AS "_sora_keys" CROSS JOIN "t" WHERE ("code" COLLATE "C" = "_sora_key_0" AND "uuid" = "_sora_key_1")
+        SELECT "code" FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::uuid[]) AS "_sora_key"("_sora_key_0", "_sora_key_1")) AS "_sora_keys" CROSS JOIN "t" WHERE (("code" = "_sora_key_0" AND "code" COLLATE "C" = "_sora_key_0") AND "uuid" = "_sora_key_1")
         [2 values] · [2 values]
     "#]].assert_eq(&shown);
 }
@@ -264,7 +264,7 @@ fn casts_have_no_length() {
         ("\"My (type)\"", "\"My (type)\""),
     ] {
         let column = sora_core::LiveColumn { declared: declared.into(), ..live.column(0).clone() };
-        assert_eq!(crate::postgres::cast(&column).as_deref(), Some(expected));
+        assert_eq!(crate::postgres::column::cast(&column).as_deref(), Some(expected));
     }
 }
 

@@ -70,9 +70,9 @@ fn keys_are_found_by_value_list_or_join() {
         (
             9,
             expect![[r#"
-        SELECT "code" FROM (SELECT DISTINCT value ->> 0 AS "_sora_key_0", unhex(value ->> 1) AS "_sora_key_1" FROM json_each(?)) CROSS JOIN "t" WHERE ("code" COLLATE BINARY = "_sora_key_0" AND "uuid" = "_sora_key_1") AND "code" COLLATE BINARY <> ? LIMIT ?
-        [9 keys] · 'z' · 5
-    "#]],
+                SELECT "code" FROM (SELECT DISTINCT value ->> 0 AS "_sora_key_0", unhex(value ->> 1) AS "_sora_key_1" FROM json_each(?)) CROSS JOIN "t" WHERE (("code" = "_sora_key_0" AND "code" COLLATE BINARY = "_sora_key_0") AND "uuid" = "_sora_key_1") AND "code" COLLATE BINARY <> ? LIMIT ?
+                [9 keys] · 'z' · 5
+            "#]],
         ),
     ] {
         let rows = vec![[Value::Text("a".into()), Value::Uuid([7; 16])]; count];
