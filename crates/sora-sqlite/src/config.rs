@@ -27,6 +27,8 @@ pub struct SqliteConfig {
     pub(crate) mmap_bytes: u64,
     pub(crate) cache_bytes: u32,
     pub(crate) queue_max: usize,
+    pub(crate) group_writes_max: usize,
+    pub(crate) group_rows_max: usize,
     pub(crate) statements_max: usize,
     pub(crate) inline_us_max: u64,
     pub(crate) wal_autocheckpoint_pages: u32,
@@ -153,10 +155,26 @@ impl SqliteConfig {
         self
     }
 
-    /// Sets how many reads wait for a reading thread before callers wait for a place: 1,024 by
-    /// default, at least 1.
+    /// Sets how many reads wait for a reading thread, and how many writes for the writing one, before
+    /// callers wait for a place: 1,024 by default, at least 1.
     pub fn queue_max(mut self, queue_max: usize) -> Self {
         self.queue_max = queue_max.max(1);
+        self
+    }
+
+    /// Sets how many writes are committed together: 256 by default, at least 1.
+    ///
+    /// Writes that arrive while others are committed go with the next commit. Each keeps its own
+    /// outcome, and is answered when its commit is as durable as one of its own.
+    pub fn group_writes_max(mut self, group_writes_max: usize) -> Self {
+        self.group_writes_max = group_writes_max.max(1);
+        self
+    }
+
+    /// Sets how many rows of several writes are committed together: 10,000 by default. A write of
+    /// more rows is committed alone.
+    pub fn group_rows_max(mut self, group_rows_max: usize) -> Self {
+        self.group_rows_max = group_rows_max;
         self
     }
 
@@ -197,6 +215,8 @@ impl SqliteConfig {
             mmap_bytes: 1 << 30,
             cache_bytes: 2 << 20,
             queue_max: 1_024,
+            group_writes_max: 256,
+            group_rows_max: 10_000,
             statements_max: 128,
             inline_us_max: 200,
             wal_autocheckpoint_pages: 1_000,

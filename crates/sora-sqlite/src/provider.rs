@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use sora_core::plan::Negotiation;
 use sora_core::provider::{
@@ -11,29 +10,30 @@ use sora_core::provider::{
 use sora_core::read::{Read, ReadReport};
 use sora_core::write::{Outcome, Write, WriteReport};
 use sora_core::{Error, ErrorKind, LiveTable, Result, Retry, RowSink};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::chunk;
 use crate::config::{Place, SqliteConfig};
 use crate::connection::{Link, Role};
-use crate::deadline::Deadlines;
 use crate::failure::store_error;
 use crate::gauge::Gauge;
 use crate::held::Held;
 use crate::inline::{self, Pool};
-use crate::session::{SqliteSession, busy};
+use crate::line::{Line, Turn};
+use crate::session::SqliteSession;
 use crate::worker::{self, Caller, Job, Worker};
 use crate::write::Written;
-use crate::{describe, ensure, explain, negotiate, write};
+use crate::{describe, ensure, explain, negotiate};
 
 /// A SQLite database.
 ///
-/// One connection writes, on a thread of its own, and gives each write or session the database for
-/// itself. Look-ups by key run on the thread of their caller while they are fast, pages and scans on
+/// One connection writes, on a thread of its own, first come first served: writes that wait together
+/// are committed together, a session has the connection for itself. Look-ups by key run on the thread of their caller while they are fast, pages and scans on
 /// reading threads, first come first served; a database in memory has one connection for all.
 ///
 /// Its futures need no runtime of their own. Dropping one that reads stops the statement; one that
-/// has begun to write is done to its end. Dropping the last handle waits for what still runs.
+/// has begun to write is done to its end, one that has not is not begun. Dropping the last handle
+/// waits for what still runs.
 #[derive(Debug)]
 pub struct Sqlite(Arc<Shared>);
 
@@ -41,18 +41,21 @@ pub struct Sqlite(Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Arc<SqliteConfig>,
-    /// Not bounded: only the holder of the one permit sends, and whoever ends a session.
-    writer: Option<blocking::Sender<Job>>,
+    gauge: Arc<Gauge>,
+    // From here on in the order in which they are dropped: the end of a queue ends its threads, and
+    // the writing connection is closed last, because the last one tidies up behind the others.
     /// None if the database is in memory.
     readers: Option<mpsc::Sender<Job>>,
+    reading: Threads,
     inline: Pool,
-    gauge: Arc<Gauge>,
-    /// One permit: the right to the writing connection.
-    exclusive: Arc<Semaphore>,
-    deadlines: Deadlines,
-    /// Those that read, and behind them the one that writes.
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Who waits for the writing connection.
+    line: Arc<Line>,
+    _writing: Threads,
 }
+
+/// Threads that are waited for when this is dropped.
+#[derive(Debug)]
+struct Threads(Vec<JoinHandle<()>>);
 
 impl Sqlite {
     /// Opens a database. A file is looked into, and created if need be, on another thread.
@@ -81,13 +84,12 @@ impl Sqlite {
         )
         .await?;
         let mut shared = Shared {
-            inline: Pool::new(links),
-            writer: Some(writer),
-            readers: None,
             gauge: Arc::default(),
-            exclusive: Arc::new(Semaphore::new(1)),
-            deadlines: Deadlines::default(),
-            threads: Mutex::new(vec![thread]),
+            readers: None,
+            reading: Threads(Vec::new()),
+            inline: Pool::new(links),
+            line: Arc::new(Line::new(&config, writer)),
+            _writing: Threads(vec![thread]),
             config,
         };
         if matches!(shared.config.place, Place::File(_)) {
@@ -110,34 +112,27 @@ impl Shared {
             let started =
                 worker::start(name, self.config.clone(), Role::Page, |_| Ok(()), next).await;
             let ((), thread) = started?;
-            self.threads.get_mut().unwrap_or_else(PoisonError::into_inner).insert(0, thread);
+            self.reading.0.push(thread);
         }
         Ok(())
     }
 
-    /// Waits for the right to the writing connection.
+    /// Waits for the writing connection.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Busy`] after the configured time.
-    pub(crate) async fn exclusive(&self) -> Result<OwnedSemaphorePermit> {
-        if let Ok(permit) = self.exclusive.clone().try_acquire_owned() {
-            return Ok(permit);
-        }
-        let wait = Duration::from_millis(self.config.busy_timeout_ms.into());
-        match self.deadlines.within(wait, self.exclusive.clone().acquire_owned()).await {
-            Some(Ok(permit)) => Ok(permit),
-            Some(Err(_)) => Err(chunk::gone()),
-            None => Err(busy(self.config.busy_timeout_ms)),
-        }
+    pub(crate) async fn exclusive(&self) -> Result<Turn> {
+        self.line.turn().await
     }
 
+    /// Gives the writing thread something to do for whoever has the connection.
     pub(crate) fn to_writer(&self, job: Job) -> Result<()> {
-        let sent = self.writer.as_ref().map(|writer| writer.send(job));
-        sent.and_then(Result::ok).ok_or_else(chunk::gone)
+        self.line.send(job)
     }
 
-    /// Runs something on the writing thread; it runs to its end even if nobody waits.
+    /// Runs something on the writing thread for whoever has the connection; it runs to its end even
+    /// if nobody waits.
     pub(crate) async fn on_writer<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Worker) -> Result<T> + Send + 'static,
@@ -169,10 +164,10 @@ impl Shared {
         match &self.readers {
             Some(readers) => readers.send(job).await.map_err(|_| chunk::gone()),
             None => {
-                let permit = self.exclusive().await?;
+                let turn = self.exclusive().await?;
                 self.to_writer(Box::new(move |worker| {
                     job(worker);
-                    drop(permit);
+                    drop(turn);
                 }))
             }
         }
@@ -225,20 +220,9 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for Threads {
     fn drop(&mut self) {
-        // The end of the queues ends the threads; the writing one last, because the connection that
-        // is closed last tidies up behind the others.
-        self.readers = None;
-        let mut threads =
-            std::mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner));
-        let writer = threads.pop();
-        for thread in threads {
-            let _ = thread.join();
-        }
-        self.inline = Pool::new(Vec::new());
-        self.writer = None;
-        if let Some(thread) = writer {
+        for thread in self.0.drain(..) {
             let _ = thread.join();
         }
     }
@@ -289,14 +273,7 @@ impl Provider for Sqlite {
         if write.change.is_empty() {
             return Ok(WriteReport::default());
         }
-        let permit = self.0.exclusive().await?;
-        let job_write = write.clone();
-        let written = self.0.on_writer(move |worker| {
-            let written = write::run(&mut worker.link, &job_write);
-            drop(permit);
-            written
-        });
-        Ok(deliver(written.await?, sink))
+        Ok(deliver(self.0.line.write(write.clone()).await?, sink))
     }
 
     async fn describe(&self, table: Option<&str>) -> Result<Vec<LiveTable>> {
@@ -316,13 +293,9 @@ impl Provider for Sqlite {
             }
             Administer::Ensure(schema) => {
                 self.0.check_writable()?;
-                let permit = self.0.exclusive().await?;
                 let schema = schema.clone();
-                let ensured = self.0.on_writer(move |worker| {
-                    let ensured = ensure::ensure(&mut worker.link, &schema);
-                    drop(permit);
-                    ensured
-                });
+                let ensured =
+                    self.0.line.once(move |worker| ensure::ensure(&mut worker.link, &schema));
                 ensured.await.map(Administered::Ensured)
             }
             Administer::Explain { read, analyze } => {

@@ -6,10 +6,10 @@ use sora_core::provider::{BoxFuture, Isolation, Savepoint, Session, SessionOptio
 use sora_core::read::{Read, ReadReport};
 use sora_core::write::{Write, WriteReport};
 use sora_core::{Error, ErrorKind, Result, RowSink};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::chunk;
 use crate::connection::Link;
+use crate::line::Turn;
 use crate::provider::{Shared, deliver};
 use crate::worker::Caller;
 use crate::write;
@@ -20,7 +20,7 @@ pub(crate) struct SqliteSession {
     shared: Arc<Shared>,
     /// The right to the writing connection. It goes with the job that ends the transaction, so that
     /// nobody has it before.
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Turn>,
     read_only: bool,
 }
 
@@ -147,13 +147,4 @@ impl Drop for SqliteSession {
             drop(permit);
         }));
     }
-}
-
-/// The error of a write that waited too long for another.
-pub(crate) fn busy(waited_ms: u32) -> Error {
-    let message = format!(
-        "another write or transaction of this process held the database for {waited_ms} ms; \
-         keep transactions short, or raise busy_timeout_ms"
-    );
-    Error::new(ErrorKind::Busy, message)
 }

@@ -8,6 +8,7 @@ mod conformance;
 mod describe;
 mod differential;
 mod ensure;
+mod groups;
 mod open;
 mod reads;
 mod sessions;
