@@ -24,6 +24,7 @@ pub struct LiveTable {
 
 /// A column of a [`LiveTable`].
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent fact")]
 pub struct LiveColumn {
     /// The name, exactly as the store has it.
     pub name: Box<str>,

@@ -2,13 +2,17 @@
 
 #![cfg_attr(not(test), expect(dead_code, reason = "the provider that uses them follows"))]
 
+mod binder;
 mod cancel;
 mod config;
 mod connect;
 mod failure;
 mod host;
 mod link;
+mod numeric;
+mod parameter;
 mod pool;
+mod row;
 mod socket;
 mod statements;
 mod tls;

@@ -83,7 +83,7 @@ impl Out for Values {
 
 /// Compares text and values; there must be one value for each placeholder.
 fn show(text: &str, values: &Values) -> String {
-    let numbered = (1..).take_while(|number| text.contains(&format!("${number}::"))).count();
+    let numbered = (1..1_000).take_while(|number| text.contains(&format!("${number}::"))).count();
     assert_eq!(text.matches('?').count() + numbered, values.0.len(), "{text}");
     format!("{text}\n{}\n", values.0.join(" · "))
 }

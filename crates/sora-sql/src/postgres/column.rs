@@ -98,9 +98,9 @@ pub(super) fn literal(text: &mut String, value: Cell<'_>, column_type: Type) {
         (Cell::Bool(value), _) => write!(text, "{value}"),
         (Cell::Bytes(value), _) => {
             text.push_str("E'\\\\x");
-            value.iter().for_each(|byte| {
+            for byte in value {
                 let _ = write!(text, "{byte:02x}");
-            });
+            }
             write!(text, "'::bytea")
         }
         (Cell::Date(value), _) => write!(text, "'{value}'::date"),

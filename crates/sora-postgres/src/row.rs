@@ -1,0 +1,435 @@
+//! Rows as the server sends them.
+
+use std::cell::OnceCell;
+
+use postgres_types::{FromSql, Type as WireType};
+use sora_core::{
+    Binding, Cell, Date, Decimal, Error, ErrorKind, Result, Row, Timestamp, Type, json,
+};
+use sora_sql::{Postgres, label_columns};
+
+use crate::numeric;
+use crate::parameter::{EPOCH_DAYS, EPOCH_MICROS};
+
+/// A row, whose cells are converted to their columns' types as they are asked for. Text and bytes
+/// are borrowed from what came over the wire.
+pub(crate) struct WireRow<'a> {
+    row: &'a tokio_postgres::Row,
+    binding: &'a Binding,
+    columns: &'a [u16],
+    scratch: &'a Scratch,
+}
+
+/// Room for the cells of one row that cannot be borrowed: JSON in its canonical form.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch(Box<[OnceCell<String>]>);
+
+impl Scratch {
+    /// Returns the room for rows of these columns; it allocates only if one is JSON.
+    pub(crate) fn new(binding: &Binding, columns: &[u16]) -> Self {
+        let is_json = |column: &u16| binding.schema().column(*column).column_type == Type::Json;
+        let needed = if columns.iter().any(is_json) { columns.len() } else { 0 };
+        Self((0..needed).map(|_| OnceCell::new()).collect())
+    }
+}
+
+impl<'a> WireRow<'a> {
+    /// Returns a row of which the first cells are those of `columns`.
+    pub(crate) fn new(
+        row: &'a tokio_postgres::Row,
+        binding: &'a Binding,
+        columns: &'a [u16],
+        scratch: &'a mut Scratch,
+    ) -> Self {
+        scratch.0.iter_mut().for_each(|cell| {
+            cell.take();
+        });
+        Self { row, binding, columns, scratch }
+    }
+
+    fn raw(&self, position: usize) -> Result<Raw<'_>> {
+        self.row.try_get(position).map_err(|error| {
+            let message = format!("the row has no cell at position {position}");
+            Error::new(ErrorKind::Internal, message).with_source(error)
+        })
+    }
+
+    fn canonical(&self, position: usize, text: &str) -> Result<Cell<'_>, String> {
+        let Some(room) = self.scratch.0.get(position) else {
+            return Err("holds JSON, for which there is no room".into());
+        };
+        let text = match room.get() {
+            Some(text) => text,
+            None => {
+                let canonical = json::canonical(text).map_err(|error| is_no(&error))?;
+                room.get_or_init(|| canonical)
+            }
+        };
+        Ok(Cell::Json(text))
+    }
+
+    /// The error of a cell that is not of its column's type; it names the row by its key.
+    fn failed(&self, column: u16, why: &str) -> Error {
+        let schema = self.binding.schema();
+        let message = format!("the column {:?} {why}", schema.column(column).name);
+        let mut error = Error::new(ErrorKind::Data, message).with("table", schema.table());
+        let labels = label_columns::<Postgres>(self.binding, self.columns);
+        let columns: Vec<u16> = self.columns.iter().copied().chain(labels).collect();
+        for key in schema.key() {
+            let position = columns.iter().position(|column| column == key);
+            // What a write returns ends without them.
+            let raw = position.filter(|at| *at < self.row.len()).and_then(|at| self.raw(at).ok());
+            let Some(raw) = raw else { continue };
+            let column = schema.column(*key);
+            if let Ok(cell) = raw.decode(column.column_type) {
+                error = error.with("row", format!("{:?} = {cell}", column.name));
+            }
+        }
+        error
+    }
+}
+
+impl Row for WireRow<'_> {
+    fn width(&self) -> usize {
+        self.columns.len()
+    }
+
+    fn cell(&self, position: usize) -> Result<Cell<'_>> {
+        let Some(column) = self.columns.get(position) else {
+            let message = format!("the row has no cell at position {position}");
+            return Err(Error::new(ErrorKind::Internal, message));
+        };
+        let column_type = self.binding.schema().column(*column).column_type;
+        let cell = self.raw(position)?.decode(column_type);
+        let cell = cell.and_then(|cell| match cell {
+            Cell::Json(text) => self.canonical(position, text),
+            cell => Ok(cell),
+        });
+        cell.map_err(|why| self.failed(*column, &why))
+    }
+}
+
+/// A cell in its binary form; none is null.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Raw<'a> {
+    form: Form,
+    bytes: Option<&'a [u8]>,
+}
+
+impl<'a> FromSql<'a> for Raw<'a> {
+    fn from_sql(
+        wire: &WireType,
+        bytes: &'a [u8],
+    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self { form: Form::of(wire), bytes: Some(bytes) })
+    }
+
+    fn from_sql_null(wire: &WireType) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self { form: Form::of(wire), bytes: None })
+    }
+
+    fn accepts(_: &WireType) -> bool {
+        true
+    }
+}
+
+/// The binary form of a type of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Bool,
+    Bytes,
+    Date,
+    Float4,
+    Float8,
+    Int2,
+    Int4,
+    Int8,
+    Json,
+    Jsonb,
+    Numeric,
+    Oid,
+    Other,
+    Text,
+    Timestamp,
+    Uuid,
+}
+
+impl Form {
+    fn of(wire: &WireType) -> Self {
+        match *wire {
+            WireType::BOOL => Self::Bool,
+            WireType::BYTEA => Self::Bytes,
+            WireType::DATE => Self::Date,
+            WireType::FLOAT4 => Self::Float4,
+            WireType::FLOAT8 => Self::Float8,
+            WireType::INT2 => Self::Int2,
+            WireType::INT4 => Self::Int4,
+            WireType::INT8 => Self::Int8,
+            WireType::JSON => Self::Json,
+            WireType::JSONB => Self::Jsonb,
+            WireType::NUMERIC => Self::Numeric,
+            WireType::OID => Self::Oid,
+            WireType::TEXT
+            | WireType::VARCHAR
+            | WireType::BPCHAR
+            | WireType::NAME
+            | WireType::UNKNOWN => Self::Text,
+            WireType::TIMESTAMP | WireType::TIMESTAMPTZ => Self::Timestamp,
+            WireType::UUID => Self::Uuid,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl<'a> Raw<'a> {
+    /// Returns the cell as one of a type, or what is wrong with it. JSON comes as the server has it.
+    #[inline]
+    pub(crate) fn decode(self, column_type: Type) -> Result<Cell<'a>, String> {
+        let Some(bytes) = self.bytes else { return Ok(Cell::Null) };
+        // What nearly every cell is, before the general case.
+        match (column_type, self.form) {
+            (Type::I64, Form::Int8) => Ok(Cell::I64(i64::from_be_bytes(fixed(bytes)?))),
+            (Type::Text, Form::Text) => utf8(bytes).map(Cell::Text),
+            (Type::Unknown, form) => natural(form, bytes),
+            (_, form) => convert(column_type, natural(form, bytes)?),
+        }
+    }
+}
+
+/// Returns the cell that a form holds by itself.
+fn natural(form: Form, bytes: &[u8]) -> Result<Cell<'_>, String> {
+    Ok(match form {
+        Form::Bool => Cell::Bool(u8::from_be_bytes(fixed(bytes)?) != 0),
+        Form::Bytes => Cell::Bytes(bytes),
+        Form::Date => Cell::Date(date(i32::from_be_bytes(fixed(bytes)?))?),
+        Form::Float4 => Cell::F64(f32::from_be_bytes(fixed(bytes)?).into()),
+        Form::Float8 => Cell::F64(f64::from_be_bytes(fixed(bytes)?)),
+        Form::Int2 => Cell::I64(i16::from_be_bytes(fixed(bytes)?).into()),
+        Form::Int4 => Cell::I64(i32::from_be_bytes(fixed(bytes)?).into()),
+        Form::Int8 => Cell::I64(i64::from_be_bytes(fixed(bytes)?)),
+        Form::Json => Cell::Json(utf8(bytes)?),
+        Form::Jsonb => match bytes.split_first() {
+            Some((1, text)) => Cell::Json(utf8(text)?),
+            _ => return Err("holds jsonb in a version that Sora does not know".into()),
+        },
+        Form::Numeric => Cell::Decimal(numeric::decode(bytes)?),
+        Form::Oid => Cell::I64(u32::from_be_bytes(fixed(bytes)?).into()),
+        Form::Other => return Err("came in a form that Sora does not read".into()),
+        Form::Text => Cell::Text(utf8(bytes)?),
+        Form::Timestamp => Cell::Timestamp(timestamp(i64::from_be_bytes(fixed(bytes)?))?),
+        Form::Uuid => Cell::Uuid(fixed(bytes)?),
+    })
+}
+
+/// Returns a cell as one of another type that holds the same value.
+fn convert(expected: Type, cell: Cell<'_>) -> Result<Cell<'_>, String> {
+    let parsed = |error: Error| is_no(&error);
+    Ok(match (expected, cell) {
+        (Type::Bool, Cell::Bool(_))
+        | (Type::Bytes, Cell::Bytes(_))
+        | (Type::Date, Cell::Date(_))
+        | (Type::F64, Cell::F64(_))
+        | (Type::I64, Cell::I64(_))
+        | (Type::Json, Cell::Json(_))
+        | (Type::Text, Cell::Text(_))
+        | (Type::Timestamp, Cell::Timestamp(_))
+        | (Type::Uuid, Cell::Uuid(_)) => cell,
+        (Type::Decimal { precision, scale }, cell) => {
+            let value = match cell {
+                Cell::Decimal(value) => value,
+                Cell::I64(value) => Decimal::from(value),
+                Cell::Text(text) => text.parse().map_err(parsed)?,
+                cell => return Err(mismatch(expected, cell)),
+            };
+            Cell::Decimal(fitted(value, precision, scale)?)
+        }
+        (Type::I64, Cell::Bool(value)) => Cell::I64(value.into()),
+        (Type::Timestamp, Cell::Date(value)) => Cell::Timestamp(value.midnight()),
+        (Type::Text, Cell::Json(text)) => Cell::Text(text),
+        (Type::Date, Cell::Text(text)) => Cell::Date(text.parse().map_err(parsed)?),
+        (Type::Json, Cell::Text(text)) => Cell::Json(text),
+        (Type::Timestamp, Cell::Text(text)) => Cell::Timestamp(text.parse().map_err(parsed)?),
+        (Type::Uuid, Cell::Text(text)) => match sora_core::UuidText::parse(text) {
+            Some(uuid) => Cell::Uuid(uuid),
+            None => return Err(format!("holds {text:?}, which is no UUID")),
+        },
+        (Type::Uuid, Cell::Bytes(bytes)) => Cell::Uuid(fixed(bytes)?),
+        (expected, cell) => return Err(mismatch(expected, cell)),
+    })
+}
+
+fn mismatch(expected: Type, cell: Cell<'_>) -> String {
+    format!("holds a value of type {}, not {expected}", cell.kind_name())
+}
+
+fn date(days: i32) -> Result<Date, String> {
+    if days == i32::MAX || days == i32::MIN {
+        return Err("holds an infinity, which is no date".into());
+    }
+    let date = days.checked_add(EPOCH_DAYS).and_then(Date::from_days);
+    date.ok_or_else(|| "holds a date outside the years 1 to 9999".into())
+}
+
+fn timestamp(micros: i64) -> Result<Timestamp, String> {
+    if micros == i64::MAX || micros == i64::MIN {
+        return Err("holds an infinity, which is no timestamp".into());
+    }
+    let timestamp = micros.checked_add(EPOCH_MICROS).and_then(Timestamp::from_micros);
+    timestamp.ok_or_else(|| "holds a timestamp outside the years 1 to 9999".into())
+}
+
+fn fitted(decimal: Decimal, precision: u8, scale: u8) -> Result<Decimal, String> {
+    let fits = decimal.rescale(scale).filter(|decimal| decimal.precision() <= precision);
+    fits.ok_or_else(|| {
+        format!("holds {decimal}, which has more than {precision} digits, {scale} of them behind the point")
+    })
+}
+
+fn fixed<const LEN: usize>(bytes: &[u8]) -> Result<[u8; LEN], String> {
+    bytes.try_into().map_err(|_| format!("holds {} bytes instead of {LEN}", bytes.len()))
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|_| "holds text that is not UTF-8".into())
+}
+
+fn is_no(error: &Error) -> String {
+    format!("holds what {}", error.message())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sora_core::Value;
+    use sora_sql::ParameterType;
+
+    use super::*;
+    use crate::parameter::{encode, wire_type};
+
+    /// Decodes bytes of a type of the server.
+    fn decode(wire: &WireType, bytes: &[u8], expected: Type) -> Result<Value, String> {
+        let raw = Raw::from_sql(wire, bytes).expect("any bytes");
+        raw.decode(expected).map(Cell::to_value)
+    }
+
+    const DECIMAL: Type = Type::Decimal { precision: 28, scale: 6 };
+
+    fn cells() -> impl Strategy<Value = (Value, ParameterType, Type)> {
+        let day = Date::MIN.days()..=Date::MAX.days();
+        let micros = Timestamp::MIN.micros()..=Timestamp::MAX.micros();
+        let timestamp =
+            |micros| Value::Timestamp(Timestamp::from_micros(micros).expect("in range"));
+        let decimal = -(10i128.pow(28) - 1)..10i128.pow(28);
+        prop_oneof![
+            any::<bool>().prop_map(|value| (Value::Bool(value), ParameterType::Bool, Type::Bool)),
+            any::<i64>().prop_map(|value| (Value::I64(value), ParameterType::Int8, Type::I64)),
+            any::<f64>()
+                .prop_map(|value| { (Value::F64(value + 0.0), ParameterType::Float8, Type::F64) }),
+            decimal.prop_map(|mantissa| {
+                let value = Decimal::new(mantissa, 6).expect("96 bits");
+                (Value::Decimal(value), ParameterType::Numeric, DECIMAL)
+            }),
+            "\\PC{0,20}".prop_map(|text| (
+                Value::Text(text.into()),
+                ParameterType::Text,
+                Type::Text
+            )),
+            any::<Vec<u8>>().prop_map(|bytes| {
+                (Value::Bytes(bytes.into()), ParameterType::Bytea, Type::Bytes)
+            }),
+            day.prop_map(|day| {
+                let day = Date::from_days(day).expect("in range");
+                (Value::Date(day), ParameterType::Date, Type::Date)
+            }),
+            micros.clone().prop_map(move |micros| {
+                (timestamp(micros), ParameterType::Timestamptz, Type::Timestamp)
+            }),
+            micros.prop_map(move |micros| {
+                (timestamp(micros), ParameterType::Timestamp, Type::Timestamp)
+            }),
+            any::<[u8; 16]>().prop_map(|uuid| (Value::Uuid(uuid), ParameterType::Uuid, Type::Uuid)),
+            Just((Value::Json("{\"a\":1}".into()), ParameterType::Jsonb, Type::Json)),
+            Just((Value::Json("[1,2.50]".into()), ParameterType::Json, Type::Json)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded((value, parameter, expected) in cells()) {
+            let mut bytes = Vec::new();
+            prop_assert!(encode(value.cell(), parameter, &mut bytes).expect("encoded"));
+            let decoded = decode(&wire_type(parameter, false), &bytes, expected).expect("decoded");
+            prop_assert_eq!(decoded.cell(), value.cell());
+        }
+
+        #[test]
+        fn values_of_columns_that_only_the_store_knows_go_as_text(
+            (value, _, expected) in cells()
+        ) {
+            let mut bytes = Vec::new();
+            prop_assert!(encode(value.cell(), ParameterType::Text, &mut bytes).expect("encoded"));
+            let read = matches!(
+                expected,
+                Type::Text | Type::Decimal { .. } | Type::Date | Type::Timestamp | Type::Uuid
+            );
+            if read {
+                let decoded = decode(&WireType::TEXT, &bytes, expected).expect("decoded");
+                prop_assert_eq!(decoded.cell(), value.cell());
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>, (_, parameter, expected) in cells()) {
+            let _ = decode(&wire_type(parameter, false), &bytes, expected);
+        }
+    }
+
+    #[test]
+    fn narrower_types_are_widened() {
+        for (wire, bytes, expected, value) in [
+            (WireType::INT2, &(-5i16).to_be_bytes()[..], Type::I64, Value::I64(-5)),
+            (WireType::INT4, &7i32.to_be_bytes(), Type::I64, Value::I64(7)),
+            (WireType::OID, &u32::MAX.to_be_bytes(), Type::I64, Value::I64(u32::MAX.into())),
+            (WireType::FLOAT4, &0.1f32.to_be_bytes(), Type::F64, Value::F64(0.1f32.into())),
+            (WireType::FLOAT8, &f64::NAN.to_be_bytes(), Type::F64, Value::F64(f64::NAN)),
+            (WireType::VARCHAR, b"a", Type::Text, Value::Text("a".into())),
+            (WireType::NAME, b"a", Type::Unknown, Value::Text("a".into())),
+        ] {
+            let decoded = decode(&wire, bytes, expected).expect("decoded");
+            assert_eq!(decoded.cell(), value.cell(), "{wire}");
+        }
+        assert_eq!(
+            Raw::from_sql_null(&WireType::INT8).expect("null").decode(Type::I64),
+            Ok(Cell::Null)
+        );
+    }
+
+    #[test]
+    fn what_is_no_value_of_the_column_is_refused() {
+        for (wire, bytes, expected, why) in [
+            (WireType::TIMESTAMPTZ, &i64::MAX.to_be_bytes()[..], Type::Timestamp, "an infinity"),
+            (
+                WireType::TIMESTAMP,
+                &(i64::MIN + 1).to_be_bytes(),
+                Type::Timestamp,
+                "years 1 to 9999",
+            ),
+            (WireType::DATE, &i32::MIN.to_be_bytes(), Type::Date, "an infinity"),
+            (WireType::DATE, &(i32::MAX - 1).to_be_bytes(), Type::Date, "years 1 to 9999"),
+            (WireType::TEXT, &[0xFF], Type::Text, "not UTF-8"),
+            (WireType::TEXT, b"abc", Type::Uuid, "no UUID"),
+            (WireType::TEXT, b"abc", Type::I64, "a value of type text, not i64"),
+            (WireType::INT8, &[0; 4], Type::I64, "4 bytes instead of 8"),
+            (WireType::JSONB, &[2, b'1'], Type::Json, "in a version"),
+            (WireType::POINT, &[0; 16], Type::Unknown, "does not read"),
+        ] {
+            let error = decode(&wire, bytes, expected).expect_err(why);
+            assert!(error.contains(why), "{error}");
+        }
+        let mut bytes = Vec::new();
+        numeric::encode("12.345".parse().expect("a decimal"), &mut bytes);
+        let narrow = Type::Decimal { precision: 4, scale: 2 };
+        let error = decode(&WireType::NUMERIC, &bytes, narrow).expect_err("too many digits");
+        assert!(error.contains("more than 4 digits, 2 of them"), "{error}");
+    }
+}
