@@ -5,6 +5,9 @@ mod parameter;
 mod password_file;
 mod url;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::path::PathBuf;
 

@@ -17,5 +17,8 @@ mod socket;
 mod statements;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::{PostgresConfig, StatementNames};
 pub use pool::PoolGauges;
