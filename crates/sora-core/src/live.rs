@@ -86,10 +86,22 @@ impl LiveTable {
         for LiveIndex { name: index, columns, unique, is_complete, .. } in &self.indexes {
             if !columns.is_empty() {
                 let unique = *unique && *is_complete;
+                let columns = if unique { columns } else { self.without_key(columns) };
                 builder = builder.named_index(index.clone(), columns.iter().map(name), unique);
             }
         }
         builder.build()
+    }
+
+    /// Returns the fewest first columns of an index that is not unique which, with the rest of the key
+    /// behind them, are the whole: a store may end its indexes in the key, and a schema does not say it.
+    fn without_key<'a>(&self, columns: &'a [u16]) -> &'a [u16] {
+        let is_whole = |len: &usize| {
+            let (head, tail) = columns.split_at(*len);
+            self.key.iter().filter(|key| !head.contains(key)).eq(tail)
+        };
+        let len = (1..columns.len()).find(is_whole).unwrap_or(columns.len());
+        &columns[..len]
     }
 
     /// The column at a position.
@@ -236,6 +248,34 @@ mod tests {
             .expect("a schema");
         let live = LiveTable::from(&schema);
         assert_eq!(live.to_schema().expect("a schema"), schema);
+    }
+
+    #[test]
+    fn an_index_of_a_schema_does_not_say_that_it_ends_in_the_key() {
+        let column = |name: &str| Column::new(name, Type::I64);
+        let schema = Schema::builder("t")
+            .column(column("a"))
+            .column(column("b"))
+            .column(column("c"))
+            .key(["a", "b"])
+            .index(["c"])
+            .build()
+            .expect("a schema");
+        let live = LiveTable::from(&schema);
+        for (columns, unique, expected) in [
+            (&[2, 0, 1][..], false, &[2][..]),
+            (&[2, 1, 0], false, &[2, 1]),
+            (&[1, 2, 0], false, &[1, 2]),
+            (&[2, 0], false, &[2, 0]),
+            (&[0, 1], false, &[0]),
+            (&[2], false, &[2]),
+            (&[2, 0, 1], true, &[2, 0, 1]),
+        ] {
+            let index = LiveIndex { columns: columns.into(), unique, ..live.indexes[0].clone() };
+            let live = LiveTable { indexes: [index].into(), ..live.clone() };
+            let schema = live.to_schema().expect("a schema");
+            assert_eq!(*schema.indexes()[0].columns, *expected, "{columns:?}");
+        }
     }
 
     #[test]

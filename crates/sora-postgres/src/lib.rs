@@ -6,6 +6,7 @@ mod binder;
 mod cancel;
 mod config;
 mod connect;
+mod describe;
 mod failure;
 mod host;
 mod link;
