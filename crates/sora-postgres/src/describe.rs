@@ -102,6 +102,7 @@ impl Found {
         let table = LiveTable {
             name: line.needed(0)?.into(),
             is_view: line.is(1),
+            is_partitioned: line.is(2),
             columns: Box::default(),
             key: Box::default(),
             indexes: Box::default(),
@@ -240,11 +241,7 @@ fn column(line: &Line) -> Result<LiveColumn> {
         name: line.needed(0)?.into(),
         declared: declared.into(),
         column_type,
-        // It is read as the text that the store makes of it.
-        readable_as: match column_type {
-            Type::Unknown => [Type::Text].into(),
-            _ => Box::default(),
-        },
+        readable_as: readable_as(column_type, base),
         nullable: !line.is(5),
         is_enforced: true,
         collation: collation(line).filter(|_| is_text),
@@ -274,6 +271,22 @@ fn logical(oid: u32, modifier: i32) -> (Type, Option<(i64, i64)>) {
         _ => Type::Unknown,
     };
     (logical, None)
+}
+
+/// Returns the other types that an entity may read and write a column as.
+fn readable_as(column_type: Type, oid: u32) -> Box<[Type]> {
+    // All decimals are one type here; the digits are checked cell by cell.
+    let decimal = Type::Decimal { precision: Decimal::PRECISION_MAX, scale: 0 };
+    match column_type {
+        Type::Bytes => [Type::Uuid].into(),
+        Type::Text => [Type::Timestamp, Type::Date, decimal, Type::Json, Type::Uuid].into(),
+        Type::Unknown if ServerType::from_oid(oid) == Some(ServerType::NUMERIC) => {
+            [decimal, Type::Text].into()
+        }
+        // What the server alone knows is passed as the text that it makes of it.
+        Type::Json | Type::Unknown => [Type::Text].into(),
+        _ => Box::default(),
+    }
 }
 
 /// Returns the decimal of a modifier: the precision in the upper half, and in the lower eleven bits

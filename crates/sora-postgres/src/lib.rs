@@ -7,6 +7,7 @@ mod cancel;
 mod config;
 mod connect;
 mod describe;
+mod ensure;
 mod failure;
 mod host;
 mod link;

@@ -4,7 +4,7 @@
 -- versions is read as JSON, where a field that is missing is null.
 WITH found AS (
     SELECT c.oid, c.relname::text AS name, c.relkind IN ('v', 'm', 'f') AS is_view,
-        c.relkind = 'f' AS is_foreign
+        c.relkind = 'f' AS is_foreign, c.relkind = 'p' AS is_partitioned
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -31,7 +31,8 @@ own AS (
     FROM pg_catalog.pg_database d
     WHERE d.datname = current_database()
 )
-SELECT oid AS table_oid, 0 AS kind, 0 AS position, ARRAY[name, is_view::text] AS fields
+SELECT oid AS table_oid, 0 AS kind, 0 AS position, 
+    ARRAY[name, is_view::text, is_partitioned::text] AS fields
 FROM found
 UNION ALL
 SELECT a.attrelid, 1, a.attnum, ARRAY[

@@ -22,25 +22,35 @@ fn database(statements: &str) -> Database {
     database
 }
 
+fn append(line: &mut String, text: std::fmt::Arguments<'_>) {
+    use std::fmt::Write as _;
+    line.write_fmt(text).expect("written");
+}
+
 /// Writes a table as a few lines.
 fn text(table: &LiveTable) -> String {
-    let mut lines = vec![format!("{}{}", table.name, if table.is_view { " (view)" } else { "" })];
+    let kind = match (table.is_view, table.is_partitioned) {
+        (true, _) => " (view)",
+        (_, true) => " (partitioned)",
+        _ => "",
+    };
+    let mut lines = vec![format!("{}{kind}", table.name)];
     for column in &table.columns {
         let mut line = format!("  {}: {} = {}", column.name, column.declared, column.column_type);
         if column.nullable {
             line += " null";
         }
         if let Some((min, max)) = column.range {
-            line += &format!(" {min}..{max}");
+            append(&mut line, format_args!(" {min}..{max}"));
         }
         if let Some(collation) = &column.collation {
-            line += &format!(" collate {collation}");
+            append(&mut line, format_args!(" collate {collation}"));
         }
         if !column.is_deterministic {
             line += " nondeterministic";
         }
         if column.assigned != Assigned::Caller {
-            line += &format!(" {:?}", column.assigned);
+            append(&mut line, format_args!(" {:?}", column.assigned));
         }
         lines.push(line);
     }
@@ -52,7 +62,7 @@ fn text(table: &LiveTable) -> String {
     for index in &table.indexes {
         let mut line = format!("  index {} ({})", index.name, names(&index.columns));
         if index.descending.contains(&true) {
-            line += &format!(" descending {:?}", index.descending);
+            append(&mut line, format_args!(" descending {:?}", index.descending));
         }
         if index.unique {
             line += " unique";
@@ -339,7 +349,7 @@ async fn views_are_read_and_others_are_left_out() {
           id: integer = i64 null -2147483648..2147483647
           key ()
           index m_id (id) unique
-        parts
+        parts (partitioned)
           id: integer = i64 -2147483648..2147483647
           key (id)
         t
