@@ -26,7 +26,8 @@ Examples:
   sora query zips \"state = 'NY' AND latitude > 44.5\" --store sqlite:z.db --sort -latitude --limit 5
   sora export zips --store sqlite:z.db -o zips.csv
 
-Stores: `sqlite:PATH`, `sqlite::memory:` and `memory:`; the last two are gone at the end.
+Stores: `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, and `sqlite::memory:` and `memory:`, which are
+gone at the end.
 Results go to standard output, everything else to standard error.
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
@@ -42,7 +43,7 @@ pub(crate) enum Command {
 /// Where the tables are.
 #[derive(Args, Debug)]
 pub(crate) struct Store {
-    /// The store: `sqlite:PATH`, `sqlite::memory:` or `memory:`
+    /// The store: `sqlite:PATH`, `postgres://…`, `sqlite::memory:` or `memory:`
     // Not parsed here: the parser would repeat what it refuses, and with it a password.
     #[arg(long, value_name = "URL", env = "SORA_STORE", hide_env_values = true)]
     store: String,

@@ -34,14 +34,17 @@ pub(crate) async fn run(
     if arguments.write {
         console.say(format_args!("writes are probed in {address}, in the table {PROBE_TABLE}"));
         writes::probe(store, PROBE_TABLE, &mut claims).await?;
-    } else {
-        let beside = address.beside(temporary.path());
+    } else if let Some(beside) = address.beside(temporary.path()) {
         console.say(format_args!(
             "writes are probed in a temporary database of the same kind; --write probes the store"
         ));
         let scratch = beside.open(Access::Write, Sora::builder()).await?;
         writes::probe(&scratch, PROBE_TABLE, &mut claims).await?;
         probe_read_only(&beside, scratch, &mut claims).await?;
+    } else {
+        console.say(format_args!(
+            "writes are not probed: a server has no place beside it; --write probes them in {address}"
+        ));
     }
     let tables = store.tables().await?;
     if tables.len() > TABLES_MAX {

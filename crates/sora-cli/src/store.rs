@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use sora::memory::Memory;
+use sora::postgres::{Postgres, PostgresConfig};
 use sora::sqlite::{Sqlite, SqliteConfig};
 use sora::{Error, ErrorKind, Sora, SoraBuilder};
 
@@ -20,7 +21,13 @@ pub(crate) enum StoreAddress {
     SqliteMemory,
     /// A SQLite database in a file.
     SqliteFile(PathBuf),
+    /// A database of PostgreSQL.
+    Postgres(PostgresAddress),
 }
+
+/// The address of a database of PostgreSQL, which may hold a password and never shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct PostgresAddress(String);
 
 /// What a store is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +45,10 @@ impl StoreAddress {
             Self::Memory => return Ok(builder.provider(Arc::new(Memory::new()))),
             Self::SqliteMemory => SqliteConfig::memory(),
             Self::SqliteFile(path) => SqliteConfig::file(path)?.read_only(access == Access::Read),
+            Self::Postgres(address) => {
+                let store = Postgres::open(PostgresConfig::parse(&address.0)?).await?;
+                return Ok(builder.provider(Arc::new(store)));
+            }
         };
         Ok(builder.provider(Arc::new(Sqlite::open(config).await?)))
     }
@@ -47,11 +58,13 @@ impl StoreAddress {
         matches!(self, Self::Memory | Self::SqliteMemory)
     }
 
-    /// Returns the address of a store of the same kind in a directory.
-    pub(crate) fn beside(&self, directory: &Path) -> Self {
+    /// Returns the address of a store of the same kind in a directory; none if stores of the kind
+    /// are not made of files.
+    pub(crate) fn beside(&self, directory: &Path) -> Option<Self> {
         match self {
-            Self::SqliteFile(_) => Self::SqliteFile(directory.join("probe.db")),
-            private => private.clone(),
+            Self::SqliteFile(_) => Some(Self::SqliteFile(directory.join("probe.db"))),
+            Self::Memory | Self::SqliteMemory => Some(self.clone()),
+            Self::Postgres(_) => None,
         }
     }
 
@@ -59,12 +72,13 @@ impl StoreAddress {
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
             Self::SqliteFile(path) => Some(path),
-            Self::Memory | Self::SqliteMemory => None,
+            Self::Memory | Self::SqliteMemory | Self::Postgres(_) => None,
         }
     }
 }
 
-const SUPPORTED: &str = "this build supports `sqlite:PATH`, `sqlite::memory:` and `memory:`";
+const SUPPORTED: &str =
+    "this build supports `sqlite:PATH`, `sqlite::memory:`, `memory:` and `postgres://…`";
 
 impl FromStr for StoreAddress {
     type Err = Error;
@@ -84,7 +98,9 @@ impl FromStr for StoreAddress {
             "memory" => Err(invalid("`memory:` takes nothing behind the colon".into())),
             "sqlite" => sqlite(rest).map_err(invalid),
             "postgres" | "postgresql" => {
-                Err(invalid(format!("PostgreSQL is not supported by this build; {SUPPORTED}")))
+                // What is wrong with it is told before anything else is done.
+                PostgresConfig::parse(text)?;
+                Ok(Self::Postgres(PostgresAddress(text.into())))
             }
             // The scheme is shown only if it can be one: anything else could be `user:password@…`.
             _ if is_scheme(scheme) && rest.starts_with("//") => Err(invalid(format!(
@@ -119,7 +135,23 @@ impl fmt::Display for StoreAddress {
             Self::Memory => f.write_str("memory:"),
             Self::SqliteMemory => f.write_str("sqlite::memory:"),
             Self::SqliteFile(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(address) => address.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for PostgresAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match PostgresConfig::parse(&self.0) {
+            Ok(config) => config.fmt(f),
+            Err(_) => f.write_str("postgres:"),
+        }
+    }
+}
+
+impl fmt::Debug for PostgresAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -145,7 +177,8 @@ mod tests {
     #[test]
     fn says_what_is_supported_and_never_a_password() {
         for text in [
-            "postgres://ann:secret@host/db",
+            "postgres://ann:secret@host/db?sslmod=require",
+            "postgres://ann:secret@host:port/db",
             "mysql://ann:secret@host/db",
             "ann:secret@host",
             "secret",
@@ -157,8 +190,11 @@ mod tests {
             let error = text.parse::<StoreAddress>().expect_err(text).to_string();
             assert!(!error.contains("secret"), "{error}");
         }
-        let error = "postgres://h/d".parse::<StoreAddress>().expect_err("unsupported").to_string();
-        assert!(error.contains("PostgreSQL is not supported by this build"), "{error}");
-        assert!(error.contains("`sqlite:PATH`, `sqlite::memory:` and `memory:`"), "{error}");
+        let error = "mysql://h/d".parse::<StoreAddress>().expect_err("unsupported").to_string();
+        assert!(error.contains("stores of the kind `mysql` are not supported"), "{error}");
+        assert!(error.contains("`sqlite:PATH`, `sqlite::memory:`, `memory:` and"), "{error}");
+        let address = "postgres://ann:secret@host/db".parse::<StoreAddress>().expect("an address");
+        assert_eq!(address.to_string(), "postgres://ann@host:5432/db");
+        assert!(!format!("{address:?}").contains("secret"));
     }
 }

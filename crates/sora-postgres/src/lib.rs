@@ -1,26 +1,30 @@
 //! PostgreSQL for the Sora data layer, over its own protocol.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the provider that uses them follows"))]
-
 mod binder;
 mod cancel;
 mod config;
 mod connect;
 mod describe;
 mod ensure;
+mod explain;
 mod failure;
 mod host;
 mod link;
+mod negotiate;
 mod numeric;
 mod parameter;
 mod pool;
+mod provider;
+mod read;
 mod row;
+mod session;
 mod socket;
 mod statements;
 mod tls;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use config::{PostgresConfig, StatementNames};
-pub use pool::PoolGauges;
+pub use provider::Postgres;

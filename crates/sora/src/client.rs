@@ -37,7 +37,9 @@ pub struct SoraBuilder {
 }
 
 impl Sora {
-    /// Opens a store by its address: `memory:`, `sqlite:PATH` or `sqlite::memory:`.
+    /// Opens a store by its address: `memory:`, `sqlite:PATH`, `sqlite::memory:` or `postgres://…`.
+    ///
+    /// SQLite and PostgreSQL need the features of these names.
     ///
     /// # Errors
     ///
@@ -210,8 +212,8 @@ impl SoraBuilder {
 }
 
 #[cfg_attr(
-    not(feature = "sqlite"),
-    expect(clippy::unused_async, reason = "opening SQLite waits, nothing else does")
+    not(any(feature = "postgres", feature = "sqlite")),
+    expect(clippy::unused_async, reason = "opening memory does not wait")
 )]
 async fn open_provider(address: &str) -> Result<SharedProvider> {
     if address == "memory:" {
@@ -222,10 +224,16 @@ async fn open_provider(address: &str) -> Result<SharedProvider> {
         let config = sora_sqlite::SqliteConfig::parse(address)?;
         return Ok(Arc::new(sora_sqlite::Sqlite::open(config).await?));
     }
+    #[cfg(feature = "postgres")]
+    if address.starts_with("postgres:") || address.starts_with("postgresql:") {
+        let config = sora_postgres::PostgresConfig::parse(address)?;
+        return Ok(Arc::new(sora_postgres::Postgres::open(config).await?));
+    }
     // The address may hold a password: only its scheme is repeated.
     let scheme = address.split(':').next().unwrap_or_default();
     let message = format!(
-        "no store is addressed by {scheme:?}; there are memory:, sqlite:PATH and sqlite::memory:"
+        "no store is addressed by {scheme:?}; there are memory:, sqlite:PATH, sqlite::memory: and \
+         postgres://, the latter by the features sqlite and postgres"
     );
     Err(Error::new(ErrorKind::InvalidInput, message))
 }

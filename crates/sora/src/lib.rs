@@ -59,6 +59,7 @@
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `derive` | `#[derive(Entity)]` and its companions | yes |
+//! | `postgres` | PostgreSQL, with TLS by rustls | no |
 //! | `sqlite` | the embedded store, compiled in | yes |
 //! | `uuid` | `uuid::Uuid` columns and UUIDv7 keys | yes |
 //! | `chrono`, `jiff`, `time` | the timestamps and dates of these crates | no |
@@ -87,6 +88,8 @@ pub use select::Select;
 pub use sora_core::*;
 #[cfg(feature = "derive")]
 pub use sora_macros::{ColumnType, Entity, Insert, Projection};
+#[cfg(feature = "postgres")]
+pub use sora_postgres as postgres;
 #[cfg(feature = "sqlite")]
 pub use sora_sqlite as sqlite;
 pub use table::{Batch, Explanation, Page, RowStream, StreamOptions, Table};

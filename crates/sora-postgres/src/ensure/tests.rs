@@ -5,7 +5,7 @@ use std::sync::Arc;
 use expect_test::expect;
 use sora_core::provider::SchemaReport;
 use sora_core::{Assigned, Column, ErrorKind, LiveTable, Result, Schema, Type, Value};
-use sora_testbed::{Database, Postgres};
+use sora_testbed::{Database, PgBouncer, PoolMode, Postgres};
 
 use crate::PostgresConfig;
 use crate::describe::describe;
@@ -257,7 +257,7 @@ async fn many_ensure_the_same_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn another_one_creates_it_without_the_lock() {
-    for _ in 0..8 {
+    for _ in 0..4 {
         let store = Store::new("");
         let foreign = tokio::task::spawn_blocking({
             let schema = cities();
@@ -278,6 +278,18 @@ async fn another_one_creates_it_without_the_lock() {
         let again = store.ensure(&cities()).await.expect("ensured");
         assert_eq!((again.created.len(), differs(&again)), (0, String::new()));
     }
+}
+
+#[tokio::test]
+async fn a_pooler_that_shares_connections_is_no_obstacle() {
+    let postgres = Postgres::shared().expect("a server");
+    let bouncer = PgBouncer::start(postgres, PoolMode::Transaction).expect("a pooler");
+    let mut store = Store::new("");
+    let url = bouncer.url(store.database.name());
+    store.pool = Pool::new(PostgresConfig::parse(&url).expect("an address")).expect("a pool");
+    let report = store.ensure(&cities()).await.expect("ensured");
+    assert_eq!((report.created.len(), report.differs.len()), (3, 0));
+    assert_eq!(store.all().await[0].to_schema().expect("a schema"), cities());
 }
 
 #[tokio::test]

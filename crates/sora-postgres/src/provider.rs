@@ -1,0 +1,162 @@
+//! The provider: where each operation of the contract goes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sora_core::plan::Negotiation;
+use sora_core::provider::{
+    Administer, Administered, Capability, PoolGauges, Provider, Session, SessionOptions,
+};
+use sora_core::read::{Access, Output, Pace, Read, ReadReport};
+use sora_core::write::{Write, WriteReport};
+use sora_core::{Error, ErrorKind, LiveTable, Result, RowSink};
+
+use crate::config::PostgresConfig;
+use crate::failure::Stage;
+use crate::pool::{Lane, Pool};
+use crate::session::PostgresSession;
+use crate::{describe, ensure, explain, negotiate, read, write};
+
+/// A PostgreSQL database, by a pool of connections. Cheap to clone; all clones share the pool.
+#[derive(Clone)]
+pub struct Postgres {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: Pool,
+    /// Whether a look-up is under way on each of the connections that are kept for them.
+    lanes: Box<[AtomicBool]>,
+}
+
+impl Postgres {
+    /// Opens a database. One connection is made, to find out at once what is wrong with the address.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unavailable`] if no host can be reached, [`ErrorKind::InvalidInput`] if the server
+    /// refuses the user or the database, or outside a runtime of tokio.
+    pub async fn open(config: PostgresConfig) -> Result<Self> {
+        let pool = Pool::new(config)?;
+        let lanes = (0..pool.lanes()).map(|_| AtomicBool::new(false)).collect();
+        drop(pool.acquire().await?);
+        Ok(Self { inner: Arc::new(Inner { pool, lanes }) })
+    }
+
+    /// Closes all connections; those in use when they come back. Operations fail from here on.
+    pub async fn close(&self) {
+        self.inner.pool.close().await;
+    }
+
+    /// Takes a connection for look-ups on which nothing is under way, if there is one.
+    async fn free_lane(&self) -> Option<(Lane, Busy<'_>)> {
+        let lanes = &self.inner.lanes;
+        let free = lanes.iter().position(|busy| !busy.swap(true, Ordering::AcqRel))?;
+        let busy = Busy(&lanes[free]);
+        // If it cannot be opened, the pool tells why.
+        let lane = self.inner.pool.lane(free).await.ok()?;
+        Some((lane, busy))
+    }
+}
+
+/// A connection for look-ups that is in use.
+struct Busy<'a>(&'a AtomicBool);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Provider for Postgres {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn capability(&self) -> Capability {
+        let mut capability = Capability::NONE;
+        capability.atomic_writes = true;
+        capability.count = true;
+        capability.keyset = true;
+        capability.keys_max = 10_000;
+        capability.lookup_lanes = self.inner.lanes.len();
+        capability.residual = true;
+        capability.returning = true;
+        capability.rows_max = 10_000;
+        capability.transactions = true;
+        capability.write_lanes = 3;
+        capability
+    }
+
+    fn negotiate(&self, ask: &mut Negotiation) {
+        negotiate::negotiate(ask);
+    }
+
+    async fn read(&self, read: &Read, sink: &mut dyn RowSink) -> Result<ReadReport> {
+        let is_lookup = read.pace == Pace::Lookup
+            && read.output == Output::Rows
+            && matches!(read.access, Access::Keys(_));
+        if is_lookup && let Some((lane, _busy)) = self.free_lane().await {
+            return read::run(&lane, read, sink).await;
+        }
+        let lease = self.inner.pool.acquire().await?;
+        let mut report = read::run(&lease, read, sink).await?;
+        report.waited = lease.waited();
+        Ok(report)
+    }
+
+    async fn write(&self, write: &Write, sink: &mut dyn RowSink) -> Result<WriteReport> {
+        let lease = self.inner.pool.acquire().await?;
+        let mut report = write::run(&lease, write, sink).await?;
+        report.waited = lease.waited();
+        Ok(report)
+    }
+
+    async fn describe(&self, table: Option<&str>) -> Result<Vec<LiveTable>> {
+        let lease = self.inner.pool.acquire().await?;
+        describe::describe(&lease, table).await
+    }
+
+    async fn administer(&self, task: &Administer) -> Result<Administered> {
+        if let Administer::Pools = task {
+            let gauges = self.inner.pool.gauges();
+            let mut pool = PoolGauges::default();
+            pool.name = "postgres";
+            pool.connections = gauges.connections;
+            pool.idle = gauges.idle;
+            pool.connections_max = self.inner.pool.config().connections_max;
+            pool.waiting = gauges.waiting;
+            pool.opened = gauges.opened_total;
+            pool.closed = gauges.closed_total + gauges.discarded_total;
+            return Ok(Administered::Pools(vec![pool]));
+        }
+        let lease = self.inner.pool.acquire().await?;
+        match task {
+            Administer::Ping => {
+                lease.batch(Stage::Reading, "").await?;
+                Ok(Administered::Answered)
+            }
+            Administer::Ensure(schema) => {
+                ensure::ensure(&lease, schema).await.map(Administered::Ensured)
+            }
+            Administer::Explain { read, analyze } => {
+                explain::explain(&lease, read, *analyze).await.map(Administered::Explained)
+            }
+            _ => {
+                let message = "the PostgreSQL provider does not know this task";
+                Err(Error::new(ErrorKind::Unsupported, message))
+            }
+        }
+    }
+
+    async fn open(&self, options: SessionOptions) -> Result<Box<dyn Session>> {
+        Ok(Box::new(PostgresSession::begin(&self.inner.pool, options).await?))
+    }
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres").field("database", &self.inner.pool.config().to_string()).finish()
+    }
+}

@@ -1,0 +1,3 @@
+//! The provider beside real servers.
+
+mod conformance;
