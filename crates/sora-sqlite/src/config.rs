@@ -31,7 +31,7 @@ pub struct SqliteConfig {
     pub(crate) group_rows_max: usize,
     pub(crate) statements_max: usize,
     pub(crate) inline_us_max: u64,
-    pub(crate) wal_autocheckpoint_pages: u32,
+    pub(crate) wal_bytes_max: u64,
     pub(crate) clock: Clock,
 }
 
@@ -192,10 +192,17 @@ impl SqliteConfig {
         self
     }
 
-    /// Sets how many pages the write-ahead log gathers before a commit moves them into the file:
-    /// 1,000 by default. More makes writes faster and the slowest commits slower.
-    pub fn wal_autocheckpoint_pages(mut self, wal_autocheckpoint_pages: u32) -> Self {
-        self.wal_autocheckpoint_pages = wal_autocheckpoint_pages;
+    /// Sets how large the write-ahead log grows: 128 MiB by default, at least 1 MiB.
+    ///
+    /// A thread of its own moves what the log holds into the file while others write. Near this bound
+    /// writes wait until the rest is moved and the file is on the disk: some tens of milliseconds on a
+    /// common disk. The larger the bound, the rarer that is.
+    ///
+    /// Two things make the log longer for a while: a transaction that alone changes more, and a reader
+    /// that stays in one transaction: another program, or a read that is no keyset page. The log
+    /// starts over once they are done, and is cut then.
+    pub fn wal_bytes_max(mut self, wal_bytes_max: u64) -> Self {
+        self.wal_bytes_max = wal_bytes_max.max(1 << 20);
         self
     }
 
@@ -219,7 +226,7 @@ impl SqliteConfig {
             group_rows_max: 10_000,
             statements_max: 128,
             inline_us_max: 200,
-            wal_autocheckpoint_pages: 1_000,
+            wal_bytes_max: 128 << 20,
             clock: Clock::monotonic(),
         }
     }

@@ -22,6 +22,8 @@ pub(crate) struct Link {
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
+    /// Moves what the log holds into the file.
+    Checkpoint,
     /// Reads on the thread of a caller: it never waits for a lock.
     Inline,
     /// Look-ups and pages.
@@ -102,7 +104,7 @@ fn open_file(path: &Path, config: &SqliteConfig, role: Role) -> Result<Connectio
             }
         }
     }
-    let read_only = config.read_only || role != Role::Write;
+    let read_only = config.read_only || !matches!(role, Role::Checkpoint | Role::Write);
     Connection::open_with_flags(path, flags(read_only))
         .map_err(|error| opened(error, config).with("database", config))
 }
@@ -122,12 +124,15 @@ fn configure(db: &Connection, config: &SqliteConfig, role: Role) -> rusqlite::Re
         db.set_db_config(setting, on)?;
     }
     if config.path().is_some() {
-        let mapped = if role == Role::Scan { 0 } else { config.mmap_bytes };
+        let mapped =
+            if matches!(role, Role::Checkpoint | Role::Scan) { 0 } else { config.mmap_bytes };
         // SQLite takes an i64 and has a limit of its own.
         db.pragma_update(None, "mmap_size", i64::try_from(mapped).unwrap_or(i64::MAX))?;
         if role == Role::Write && !config.read_only {
             db.pragma_update(None, "journal_mode", "WAL")?;
-            db.pragma_update(None, "wal_autocheckpoint", config.wal_autocheckpoint_pages)?;
+            // A log that a reader or a large transaction has made longer is cut when it starts over.
+            let log_bytes = i64::try_from(config.wal_bytes_max).unwrap_or(i64::MAX);
+            db.pragma_update(None, "journal_size_limit", log_bytes)?;
         }
         db.pragma_update(
             None,

@@ -230,6 +230,7 @@ impl Line {
                 Next::Once(job) => job(worker),
                 Next::Passed => return,
             }
+            worker.look_at_log();
         }
     }
 

@@ -10,6 +10,7 @@ use sora_core::read::{Pace, Read};
 use sora_core::{Error, ErrorKind, Result};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::checkpoint::Checkpoints;
 use crate::chunk::{self, Chunk};
 use crate::config::SqliteConfig;
 use crate::connection::{Link, Role, tidier};
@@ -23,6 +24,8 @@ pub(crate) type Job = Box<dyn FnOnce(&mut Worker) + Send>;
 /// What a thread holds: the connection that it began with, and one for scans once it needs it.
 #[derive(Debug)]
 pub(crate) struct Worker {
+    /// Ends before the connection, which is closed behind all others. None if there is no log.
+    checkpoints: Option<Checkpoints>,
     pub(crate) link: Link,
     pub(crate) config: Arc<SqliteConfig>,
     role: Role,
@@ -71,9 +74,20 @@ impl Worker {
     pub(crate) fn open(config: Arc<SqliteConfig>, role: Role) -> Result<Self> {
         let watch = Watch::default();
         let is_clean = role == Role::Write && config.read_only && !config.has_log();
-        let link = watched(Link::open(&config, role)?, &watch)?;
+        let mut link = watched(Link::open(&config, role)?, &watch)?;
+        let has_log = role == Role::Write && !config.read_only && config.path().is_some();
+        let checkpoints = has_log.then(|| Checkpoints::start(&mut link.db, &config)).transpose()?;
         let tidy = if is_clean { tidier(&link.db, &config) } else { None };
-        Ok(Self { link, config, role, scan: None, watch, _tidier: tidy })
+        Ok(Self { checkpoints, link, config, role, scan: None, watch, _tidier: tidy })
+    }
+
+    /// Looks at the log, if a commit may just have been done.
+    pub(crate) fn look_at_log(&mut self) {
+        if let Some(checkpoints) = &mut self.checkpoints
+            && self.link.db.is_autocommit()
+        {
+            checkpoints.look(&self.link.db);
+        }
     }
 
     /// Does something that only reads, unless nobody waits for it; what runs for long is stopped
@@ -153,6 +167,7 @@ pub(crate) async fn start<T: Send + 'static>(
         };
         while let Some(job) = next() {
             job(&mut worker);
+            worker.look_at_log();
         }
     };
     let thread = std::thread::Builder::new().name(name).spawn(run).map_err(|error| {

@@ -9,6 +9,7 @@ mod describe;
 mod differential;
 mod ensure;
 mod groups;
+mod log;
 mod open;
 mod reads;
 mod sessions;

@@ -1,0 +1,50 @@
+//! Sora beside hand-written rusqlite in one program, interleaved: `pairs WHAT [OPTIONS]`.
+
+mod database;
+mod reads;
+mod rounds;
+mod sustained;
+mod writes;
+
+use std::error::Error;
+
+use rounds::Options;
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+const USAGE: &str = "usage: pairs WHAT [--pairs N] [--seconds S] [--rows N] [--folder DIR]
+  points TASKS             look-ups by key
+  page TASKS               pages of 50 rows by filter and sort
+  stream                   all rows, decoded, through a stream
+  writes TASKS full|normal single upserts, each durable
+  bulk sorted|shuffled     an upsert of as many rows as the table has, half of them there
+  sustained full|normal    upserts of 64 tasks for --seconds beside readers: the log's size and times
+
+The floor is one thread on rusqlite with cached statements and the settings that Sora uses.";
+
+fn main() -> Result<()> {
+    let mut words = Vec::new();
+    let mut options = Options::default();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(USAGE);
+        match argument.as_str() {
+            "--pairs" => options.pairs = value()?.parse()?,
+            "--seconds" => options.seconds = value()?.parse()?,
+            "--rows" => options.rows = value()?.parse()?,
+            "--folder" => options.folder = value()?.into(),
+            _ => words.push(argument),
+        }
+    }
+    std::fs::create_dir_all(&options.folder)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match *words {
+        ["points", tasks] => reads::points(&options, tasks.parse()?),
+        ["page", tasks] => reads::pages(&options, tasks.parse()?),
+        ["stream"] => reads::stream(&options),
+        ["writes", tasks, mode] => writes::singles(&options, tasks.parse()?, mode == "full"),
+        ["bulk", order] => writes::bulk(&options, order == "shuffled"),
+        ["sustained", mode] => sustained::run(&options, mode == "full"),
+        _ => Err(USAGE.into()),
+    }
+}

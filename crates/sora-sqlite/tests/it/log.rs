@@ -1,0 +1,100 @@
+//! The length of the write-ahead log.
+
+use std::sync::Arc;
+
+use sora_core::provider::DynProvider;
+use sora_core::write::OnConflict;
+use sora_core::{Binding, Column, RowBuffer, Schema, Type, Value};
+use sora_sqlite::{Sqlite, SqliteConfig};
+
+use crate::support::{Store, all_rows, bind, count, fill, insert, lookup, read, text};
+
+const BOUND: u64 = 1 << 20;
+
+fn bounded(config: SqliteConfig) -> SqliteConfig {
+    config.wal_bytes_max(BOUND)
+}
+
+async fn notes(sqlite: &Sqlite) -> Arc<Binding> {
+    let schema = Schema::builder("notes")
+        .column(Column::new("id", Type::I64))
+        .column(Column::new("note", Type::Text))
+        .key(["id"]);
+    bind(sqlite, schema.build().expect("a schema")).await
+}
+
+fn log_bytes(store: &Store) -> u64 {
+    std::fs::metadata(format!("{}-wal", store.path().display())).map_or(0, |log| log.len())
+}
+
+/// Writes one row of some pages.
+async fn write(store: &Store, binding: &Arc<Binding>, id: i64) {
+    let row: &[Value] = &[Value::I64(id), text(&"x".repeat(20_000))];
+    fill(&store.sqlite, binding, &[row]).await;
+}
+
+#[tokio::test]
+async fn single_writes_keep_the_log_within_its_bound() {
+    let store = Store::with(bounded).await;
+    let binding = notes(&store.sqlite).await;
+    for id in 0..300 {
+        let row = lookup(&binding, &[&[Value::I64(id)]]);
+        let first = write(&store, &binding, id * 2);
+        let second = write(&store, &binding, id * 2 + 1);
+        let (seen, (), ()) = tokio::join!(biased; read(&store.sqlite, &row), first, second);
+        seen.expect("read");
+        assert!(log_bytes(&store) <= BOUND, "{} bytes after {id}", log_bytes(&store));
+    }
+    assert_eq!(count(&store.sqlite, &all_rows(&binding)).await, Some(600));
+    // More than ten times the bound went through the log.
+    assert!(store.path().metadata().expect("a file").len() > 10 * BOUND);
+}
+
+#[tokio::test]
+async fn sessions_keep_the_log_within_its_bound() {
+    let store = Store::with(bounded).await;
+    let binding = notes(&store.sqlite).await;
+    for id in 0..200 {
+        let mut session = DynProvider::open(&store.sqlite).await.expect("a session");
+        let row: &[Value] = &[Value::I64(id), text(&"x".repeat(20_000))];
+        let one = insert(&binding, &[row], OnConflict::Fail);
+        session.write(&one, &mut RowBuffer::new(0)).await.expect("written");
+        session.commit().await.expect("committed");
+        assert!(log_bytes(&store) <= BOUND, "{} bytes after {id}", log_bytes(&store));
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_cut_behind_a_transaction_that_was_larger() {
+    let store = Store::with(bounded).await;
+    let binding = notes(&store.sqlite).await;
+    let rows: Vec<[Value; 2]> =
+        (1_000..1_200).map(|id| [Value::I64(id), text(&"x".repeat(20_000))]).collect();
+    let rows: Vec<&[Value]> = rows.iter().map(|row| &row[..]).collect();
+    fill(&store.sqlite, &binding, &rows).await;
+    assert!(log_bytes(&store) > BOUND);
+    write(&store, &binding, 1).await;
+    assert!(log_bytes(&store) <= BOUND, "{} bytes", log_bytes(&store));
+}
+
+#[tokio::test]
+async fn a_reader_that_stays_makes_the_log_longer_and_stops_nobody() {
+    let store = Store::with(bounded).await;
+    let binding = notes(&store.sqlite).await;
+    write(&store, &binding, 0).await;
+    let reader = rusqlite::Connection::open(store.path()).expect("opened");
+    reader.execute_batch("BEGIN").expect("begun");
+    let seen = || reader.query_row("SELECT count(*) FROM notes", [], |row| row.get(0));
+    assert_eq!(seen(), Ok(1));
+    for id in 1..100 {
+        write(&store, &binding, id).await;
+    }
+    assert!(log_bytes(&store) > BOUND);
+    assert_eq!(seen(), Ok(1));
+    reader.execute_batch("COMMIT").expect("ended");
+    for id in 100..120 {
+        write(&store, &binding, id).await;
+    }
+    assert!(log_bytes(&store) <= BOUND, "{} bytes", log_bytes(&store));
+    assert_eq!(seen(), Ok(120));
+}
