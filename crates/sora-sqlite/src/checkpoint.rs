@@ -5,8 +5,6 @@
 //! bound, the writing thread stops between two commits, moves the rest, flushes the file and waits
 //! until no reader needs the log any more; the next commit begins it anew.
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -27,8 +25,6 @@ pub(crate) struct Checkpoints {
     frames_max: u64,
     /// So many frames are moved at once, not fewer.
     pass_frames: u64,
-    /// The length of the log behind the last commit.
-    last: u64,
     /// The length at which it is tried again, because a reader still needed the log.
     again_at: u64,
     busy_timeout: Duration,
@@ -40,8 +36,6 @@ struct Shared {
     changed: Condvar,
     /// Held by whoever moves frames.
     moving: Mutex<()>,
-    /// Frames of the log that are moved.
-    moved: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,12 +46,6 @@ enum Asked {
     End,
 }
 
-thread_local! {
-    /// Frames in the log behind the last commit of this thread. The hook that tells them cannot hold
-    /// anything in all versions of rusqlite.
-    static FRAMES: Cell<u64> = const { Cell::new(0) };
-}
-
 /// Room for the commit that reaches the bound: many single writes fit into it.
 const ROOM_BYTES: u64 = 16 << 20;
 /// What is moved at once. It takes some milliseconds.
@@ -66,18 +54,16 @@ const PASS_BYTES: u64 = 4 << 20;
 const READERS_WAIT: Duration = Duration::from_millis(20);
 
 impl Checkpoints {
-    /// Starts the thread. Both connections are of one file in WAL mode; `writing` is used by this
-    /// thread.
+    /// Starts the thread beside a connection that writes.
     ///
     /// # Errors
     ///
     /// Those of opening the connection.
-    pub(crate) fn start(writing: &mut Connection, config: &SqliteConfig) -> Result<Self> {
+    pub(crate) fn start(writing: &Connection, config: &SqliteConfig) -> Result<Self> {
         let page_bytes: i64 =
             writing.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(store_error)?;
         // Each page stands in the log with a head of 24 bytes.
         let frame_bytes = page_bytes.unsigned_abs() + 24;
-        watch(writing).map_err(store_error)?;
         let shared = Arc::new(Shared::default());
         let link = Link::open(config, Role::Checkpoint)?;
         let for_thread = shared.clone();
@@ -94,7 +80,6 @@ impl Checkpoints {
             thread: Some(thread),
             frames_max: (bytes_max - ROOM_BYTES.min(bytes_max / 4)) / frame_bytes,
             pass_frames: PASS_BYTES.min(bytes_max / 8) / frame_bytes,
-            last: 0,
             again_at: 0,
             busy_timeout: Duration::from_millis(config.busy_timeout_ms.into()),
         })
@@ -102,24 +87,19 @@ impl Checkpoints {
 
     /// Looks at the log behind a commit: asks for a pass, or starts the log over.
     pub(crate) fn look(&mut self, writing: &Connection) {
-        let frames = FRAMES.replace(0);
-        if frames == 0 {
-            return;
-        }
-        if frames < std::mem::replace(&mut self.last, frames) {
-            // It was begun anew since, by this thread or because all was moved.
+        // It moves nothing, and tells what there is.
+        let Ok(now) = checkpoint(writing, "PRAGMA wal_checkpoint(NOOP)") else { return };
+        if now.frames + self.pass_frames < self.again_at {
+            // It was begun anew since.
             self.again_at = 0;
         }
-        // More than there are were moved of the log before.
-        let moved = self.shared.moved.load(Ordering::Relaxed);
-        let left = frames.checked_sub(moved).unwrap_or(frames);
-        if frames >= self.frames_max.max(self.again_at) {
+        if now.frames >= self.frames_max.max(self.again_at) {
             self.again_at = match self.start_over(writing) {
                 true => 0,
                 // A reader holds the log. It grows beyond its bound until the reader is done.
-                false => frames + self.pass_frames,
+                false => now.frames + self.pass_frames,
             };
-        } else if left >= self.pass_frames {
+        } else if now.frames - now.done.min(now.frames) >= self.pass_frames {
             self.shared.ask(Asked::Pass);
         }
     }
@@ -130,10 +110,7 @@ impl Checkpoints {
         let _ = writing.busy_timeout(READERS_WAIT);
         let moved = checkpoint(writing, "PRAGMA wal_checkpoint(RESTART)");
         let _ = writing.busy_timeout(self.busy_timeout);
-        let Ok(moved) = moved else { return false };
-        let is_new = !moved.is_busy && moved.done == moved.frames;
-        self.shared.moved.store(moved.done, Ordering::Relaxed);
-        is_new
+        moved.is_ok_and(|moved| !moved.is_busy && moved.done == moved.frames)
     }
 }
 
@@ -173,9 +150,7 @@ fn move_when_asked(db: &Connection, shared: &Shared) {
         drop(asked);
         let moving = shared.moving();
         // One that fails is tried again with the next commits, and by the writing thread at last.
-        if let Ok(moved) = checkpoint(db, "PRAGMA wal_checkpoint(PASSIVE)") {
-            shared.moved.store(moved.done, Ordering::Relaxed);
-        }
+        let _ = checkpoint(db, "PRAGMA wal_checkpoint(PASSIVE)");
         drop(moving);
         let mut asked = shared.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if *asked == Asked::Pass {
@@ -184,8 +159,8 @@ fn move_when_asked(db: &Connection, shared: &Shared) {
     }
 }
 
-/// What a checkpoint did.
-struct Moved {
+/// What a checkpoint tells.
+struct Log {
     /// Whether somebody was in the way.
     is_busy: bool,
     /// Frames in the log.
@@ -194,20 +169,11 @@ struct Moved {
     done: u64,
 }
 
-fn checkpoint(db: &Connection, text: &str) -> rusqlite::Result<Moved> {
+fn checkpoint(db: &Connection, text: &str) -> rusqlite::Result<Log> {
     let mut statement = db.prepare_cached(text)?;
     statement.query_row([], |row| {
         // −1 if there is no log.
         let frames = |at| row.get(at).map(|frames: i64| u64::try_from(frames).unwrap_or(0));
-        Ok(Moved { is_busy: row.get::<_, i64>(0)? != 0, frames: frames(1)?, done: frames(2)? })
+        Ok(Log { is_busy: row.get::<_, i64>(0)? != 0, frames: frames(1)?, done: frames(2)? })
     })
-}
-
-/// Has a connection note the length of the log behind each commit; it takes the place of SQLite's own
-/// checkpoints inside of commits.
-fn watch(db: &mut Connection) -> rusqlite::Result<()> {
-    db.wal_hook(Some(|_: &mut rusqlite::hooks::Wal, frames: std::ffi::c_int| {
-        FRAMES.set(u64::try_from(frames).unwrap_or(0));
-        Ok(())
-    }))
 }

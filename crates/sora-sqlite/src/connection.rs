@@ -130,6 +130,8 @@ fn configure(db: &Connection, config: &SqliteConfig, role: Role) -> rusqlite::Re
         db.pragma_update(None, "mmap_size", i64::try_from(mapped).unwrap_or(i64::MAX))?;
         if role == Role::Write && !config.read_only {
             db.pragma_update(None, "journal_mode", "WAL")?;
+            // Not inside of commits: see `checkpoint`.
+            db.pragma_update(None, "wal_autocheckpoint", 0)?;
             // A log that a reader or a large transaction has made longer is cut when it starts over.
             let log_bytes = i64::try_from(config.wal_bytes_max).unwrap_or(i64::MAX);
             db.pragma_update(None, "journal_size_limit", log_bytes)?;

@@ -10,11 +10,7 @@ pub(crate) const CELL_PREFIX: &str = "sora cell: ";
 
 /// Returns an error of SQLite as one of Sora's.
 pub(crate) fn store_error(error: rusqlite::Error) -> Error {
-    let code = match &error {
-        rusqlite::Error::SqliteFailure(failure, _) => failure.extended_code,
-        rusqlite::Error::SqlInputError { error, .. } => error.extended_code,
-        _ => return other_error(error),
-    };
+    let Some(code) = code_of(&error) else { return other_error(error) };
     let text = message_of(&error);
     let new = |kind, message: String| Error::new(kind, message);
     let made = match code & 0xff {
@@ -80,8 +76,7 @@ pub(crate) fn name_conflict(error: Error, live: &LiveTable) -> Error {
 
 /// Whether the error may be one of what became of a commit, not of the statement.
 pub(crate) fn commit_error(error: rusqlite::Error) -> Error {
-    let io =
-        error.sqlite_extended_error_code().is_some_and(|code| code & 0xff == ffi::SQLITE_IOERR);
+    let io = code_of(&error).is_some_and(|code| code & 0xff == ffi::SQLITE_IOERR);
     // The commit was undone; but if flushing failed, the log may hold it all the same.
     let retry = if io { Retry::IfIdempotent } else { Retry::Safe };
     let error = store_error(error);
@@ -142,6 +137,15 @@ fn plain_error(text: &str) -> Error {
         );
     }
     Error::new(ErrorKind::Store, format!("SQLite failed: {text}"))
+}
+
+/// The extended code, if SQLite gave one.
+fn code_of(error: &rusqlite::Error) -> Option<i32> {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => Some(failure.extended_code),
+        rusqlite::Error::SqlInputError { error, .. } => Some(error.extended_code),
+        _ => None,
+    }
 }
 
 fn message_of(error: &rusqlite::Error) -> String {

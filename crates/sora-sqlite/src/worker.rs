@@ -14,7 +14,6 @@ use crate::checkpoint::Checkpoints;
 use crate::chunk::{self, Chunk};
 use crate::config::SqliteConfig;
 use crate::connection::{Link, Role, tidier};
-use crate::failure::store_error;
 use crate::gauge::Gauge;
 use crate::read;
 
@@ -74,9 +73,9 @@ impl Worker {
     pub(crate) fn open(config: Arc<SqliteConfig>, role: Role) -> Result<Self> {
         let watch = Watch::default();
         let is_clean = role == Role::Write && config.read_only && !config.has_log();
-        let mut link = watched(Link::open(&config, role)?, &watch)?;
+        let link = watched(Link::open(&config, role)?, &watch);
         let has_log = role == Role::Write && !config.read_only && config.path().is_some();
-        let checkpoints = has_log.then(|| Checkpoints::start(&mut link.db, &config)).transpose()?;
+        let checkpoints = has_log.then(|| Checkpoints::start(&link.db, &config)).transpose()?;
         let tidy = if is_clean { tidier(&link.db, &config) } else { None };
         Ok(Self { checkpoints, link, config, role, scan: None, watch, _tidier: tidy })
     }
@@ -132,7 +131,7 @@ impl Worker {
         }
         let scan = match self.scan.take() {
             Some(scan) => scan,
-            None => watched(Link::open(&self.config, Role::Scan)?, &self.watch)?,
+            None => watched(Link::open(&self.config, Role::Scan)?, &self.watch),
         };
         Ok(self.scan.insert(scan))
     }
@@ -177,14 +176,16 @@ pub(crate) async fn start<T: Send + 'static>(
     Ok((prepared, thread))
 }
 
-fn watched(mut link: Link, watch: &Watch) -> Result<Link> {
+fn watched(mut link: Link, watch: &Watch) -> Link {
     let watch = watch.clone();
     let abandoned = move || {
         let waiting = watch.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.as_ref().is_some_and(Waiting::is_over)
     };
-    link.db.progress_handler(INSTRUCTIONS_PER_LOOK, Some(abandoned)).map_err(store_error)?;
-    Ok(link)
+    let db = &mut link.db;
+    // It cannot fail on a connection of one's own, and returns nothing in some versions.
+    let _ = db.progress_handler(INSTRUCTIONS_PER_LOOK, Some(abandoned));
+    link
 }
 
 fn set(watch: &Watch, waiting: Option<Waiting>) {
