@@ -24,6 +24,8 @@ mod tls;
 mod write;
 
 #[cfg(test)]
+mod dialect_tests;
+#[cfg(test)]
 mod tests;
 
 pub use config::{PostgresConfig, StatementNames};

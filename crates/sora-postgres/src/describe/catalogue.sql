@@ -31,7 +31,7 @@ own AS (
     FROM pg_catalog.pg_database d
     WHERE d.datname = current_database()
 )
-SELECT oid AS table_oid, 0 AS kind, 0 AS position, 
+SELECT oid AS table_oid, 0 AS kind, 0 AS position,
     ARRAY[name, is_view::text, is_partitioned::text] AS fields
 FROM found
 UNION ALL
