@@ -346,7 +346,9 @@ impl<O: Out> Walk<'_, Postgres, O> {
                 true => Operand::Assigned(self.binding, *column),
                 false => Operand::Compared(self.binding, *column),
             };
+            self.text("(SELECT ");
             self.out.list(&mut rows.cells(*position), operand);
+            self.text(")");
         }
         if O::TEXT {
             self.text(") WITH ORDINALITY AS \"_sora_rows\"(");

@@ -13,6 +13,11 @@ pub trait Dialect: Sized {
     /// bound as arrays, so that they are one shape.
     const VALUES_MAX: usize;
 
+    /// The largest limit that is written into the text, where a store plans better for a number that
+    /// it knows. It is a number of Sora's own type, never text; larger ones, which are as many
+    /// shapes, are bound.
+    const LIMIT_LITERAL_MAX: u64;
+
     /// Whether an offset must stand behind a limit.
     const OFFSET_NEEDS_LIMIT: bool;
 
@@ -53,7 +58,7 @@ pub trait Dialect: Sized {
     fn can_fail(column: &LiveColumn) -> bool;
 
     /// Writes what follows a column that is tested against a list of values: the list is one value.
-    fn in_list<O: Out>(walk: &mut Walk<'_, Self, O>, list: impl FnOnce(&mut O));
+    fn in_list<O: Out>(walk: &mut Walk<'_, Self, O>, column: u16, list: impl FnOnce(&mut O));
 
     /// Writes the name of the derived table that holds keys of several columns, and its definition:
     /// its columns are `_sora_key_0`, `_sora_key_1`, ….

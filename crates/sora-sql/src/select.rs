@@ -9,7 +9,8 @@ use crate::{Dialect, Operand, Out};
 
 pub use crate::position::portions;
 
-/// Writes the statement of one portion of a read; `limit` is what is left of the read's.
+/// Writes the statement of one portion of a read; `limit` is what is left of the read's, which is
+/// all of it before the first portion.
 pub fn select<D: Dialect, O: Out>(read: &Read, portion: Portion, limit: Option<u64>, out: &mut O) {
     let mut walk = Walk::<D, O>::new(&read.binding, out);
     let inner = read.output == Output::Count && (limit.is_some() || read.offset > 0);
@@ -24,10 +25,29 @@ pub fn select<D: Dialect, O: Out>(read: &Read, portion: Portion, limit: Option<u
     if O::TEXT && read.output == Output::Rows {
         walk.order(&read.sort);
     }
-    walk.bounds(limit, read.offset);
+    match limit_literal::<D>(read, portion) {
+        Some(literal) if O::TEXT => walk.text(&format!(" LIMIT {literal}")),
+        Some(_) => {}
+        None => walk.limit(limit, read.offset),
+    }
+    walk.offset(read.offset);
     if inner {
         walk.text(") AS \"_sora_rows\"");
     }
+}
+
+/// Returns the limit of a portion that is written as it is. What is left for the rest of a page that
+/// fell in two is any number: it is bound.
+pub(crate) fn limit_literal<D: Dialect>(read: &Read, portion: Portion) -> Option<u64> {
+    if D::LIMIT_LITERAL_MAX == 0 || portion == Portion::Far {
+        return None;
+    }
+    read.limit.filter(|limit| *limit <= D::LIMIT_LITERAL_MAX)
+}
+
+/// A number of rows; no table holds more than an i64 counts.
+fn number(count: u64) -> Cell<'static> {
+    Cell::I64(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// Returns the key columns that are read besides, behind the others, so that a row whose cell is not
@@ -126,13 +146,14 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
         }
     }
 
-    fn bounds(&mut self, limit: Option<u64>, offset: u64) {
-        // No table holds more rows than an i64 counts.
-        let number = |count: u64| Cell::I64(i64::try_from(count).unwrap_or(i64::MAX));
+    fn limit(&mut self, limit: Option<u64>, offset: u64) {
         if limit.is_some() || (offset > 0 && D::OFFSET_NEEDS_LIMIT) {
             self.text(" LIMIT ");
             self.out.value(number(limit.unwrap_or(u64::MAX)), Operand::Number);
         }
+    }
+
+    fn offset(&mut self, offset: u64) {
         if offset > 0 {
             self.text(" OFFSET ");
             self.out.value(number(offset), Operand::Number);

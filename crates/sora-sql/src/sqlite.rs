@@ -40,6 +40,7 @@ impl Sqlite {
 
 impl Dialect for Sqlite {
     const VALUES_MAX: usize = 8;
+    const LIMIT_LITERAL_MAX: u64 = 0;
     const OFFSET_NEEDS_LIMIT: bool = true;
     const TABLE_OPTIONS: &'static str = " STRICT";
 
@@ -117,7 +118,7 @@ impl Dialect for Sqlite {
         walk.text(if bounded { ")" } else { "" });
     }
 
-    fn in_list<O: Out>(walk: &mut Walk<'_, Self, O>, list: impl FnOnce(&mut O)) {
+    fn in_list<O: Out>(walk: &mut Walk<'_, Self, O>, _: u16, list: impl FnOnce(&mut O)) {
         walk.text(" IN (SELECT value FROM rarray(");
         list(walk.out);
         walk.text("))");

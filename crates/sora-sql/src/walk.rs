@@ -181,7 +181,7 @@ impl<'a, D: Dialect, O: Out> Walk<'a, D, O> {
     fn list<'v, I: ExactSizeIterator<Item = Cell<'v>>>(&mut self, column: u16, mut values: I) {
         if values.len() > D::VALUES_MAX {
             let operand = Operand::Compared(self.binding, column);
-            D::in_list(self, |out| out.list(&mut values, operand));
+            D::in_list(self, column, |out| out.list(&mut values, operand));
             return;
         }
         self.text(" IN (");

@@ -63,7 +63,7 @@ fn rows() -> Vec<Vec<Value>> {
 }
 
 async fn fill(bench: &Bench, binding: &Arc<Binding>, rows: &[Vec<Value>]) {
-    super::writes::insert(bench, binding, rows).await;
+    writes::insert(bench, binding, rows).await;
 }
 
 fn ordered(binding: &Arc<Binding>) -> Read {
@@ -320,4 +320,123 @@ async fn a_cell_that_is_no_value_names_row_and_column() {
     read.filter = filter(&binding, "at = '2024-02-29T12:00:00Z'").into();
     let row = vec![at("2024-02-29T12:00:00Z"), Value::Null, decimal("1.50")];
     assert_eq!(bench.read(&read).await.expect("rows"), [row]);
+}
+
+/// Returns the server's plan of a read.
+async fn plan(bench: &Bench, read: &Read) -> String {
+    let select = |out: &mut _| select::<Postgres, _>(read, portions(read)[0], read.limit, out);
+    let text = format!("EXPLAIN {}", render::<Postgres>(select));
+    let parameters = Parameters::of(|out| {
+        sora_sql::select::<Postgres, _>(read, portions(read)[0], read.limit, out);
+    });
+    let rows = bench.query(&text, &parameters.expect("they fit")).await.expect(&text);
+    let lines = rows.iter().map(|row| row.get::<_, String>(0) + "\n");
+    lines.collect()
+}
+
+#[tokio::test]
+async fn indexes_serve_what_sora_asks() {
+    let bench = Bench::new().await;
+    let schema = Schema::builder("item")
+        .column(Column::new("id", Type::I64).range(i32::MIN.into(), i32::MAX.into()))
+        .column(Column::new("name", Type::Text).nullable())
+        .column(Column::new("found", Type::Text))
+        .column(Column::new("at", Type::Timestamp))
+        .key(["id"])
+        .index(["name"])
+        .index(["at"])
+        .build()
+        .expect("a schema");
+    let binding = bench.create(schema).await;
+    bench
+        .run(
+            "INSERT INTO item SELECT g, CASE WHEN g % 3 > 0 THEN 'n' || g END, 'f' || g, \
+             to_timestamp(g) FROM generate_series(1, 5000) g; \
+             ALTER TABLE item ALTER at TYPE timestamp USING at AT TIME ZONE 'UTC', \
+             ALTER found TYPE varchar(9) COLLATE \"en-US-x-icu\"; \
+             CREATE INDEX by_prefix ON item (found varchar_pattern_ops); ANALYZE item",
+        )
+        .await;
+    let mut live = (**binding.live()).clone();
+    live.columns[2].collation = Some("en-US-x-icu".into());
+    live.columns[3].declared = "timestamp without time zone".into();
+    let binding = Binding::new(binding.schema().clone(), Arc::new(live)).expect("bound");
+    let binding = Arc::new(binding);
+    let by = |column, descending| Sort { column, descending };
+    let text = |text: &str| Value::Text(text.into());
+    let read = || Read::new(binding.clone(), Arc::from([0, 1]));
+    let page = |sort: [Sort; 2], after: Option<[Value; 2]>| {
+        let mut read = read();
+        (read.sort, read.limit) = (Arc::from(sort), Some(10));
+        read.after = after.map(|after| Arc::from(&after[..]));
+        read
+    };
+    let filtered = |text: &str| {
+        let mut read = read();
+        read.filter = filter(&binding, text).into();
+        read
+    };
+    let keys: Vec<Vec<Value>> = (1..9).map(|id| vec![Value::I64(id * 500)]).collect();
+    let mut lookup = read();
+    lookup.access = Access::Keys(buffer(&keys));
+    for (read, index) in [
+        (page([by(1, false), by(0, false)], None), "item_name_idx"),
+        (page([by(1, true), by(0, true)], None), "Backward using item_name_idx"),
+        (page([by(1, false), by(0, false)], Some([text("n5"), Value::I64(5)])), "item_name_idx"),
+        (page([by(1, true), by(0, true)], Some([Value::Null, Value::I64(4_500)])), "item_name_idx"),
+        (
+            page([by(3, false), by(0, false)], Some([at("1970-01-01"), Value::I64(5)])),
+            "item_at_idx",
+        ),
+        (filtered("name LIKE 'n123%'"), "item_name_idx"),
+        (filtered("found LIKE 'f123%'"), "by_prefix"),
+        (filtered("at > '1970-01-01T01:20:00Z' AND at < '1970-01-01T01:20:09Z'"), "item_at_idx"),
+        (filtered("id = 5"), "item_pkey"),
+        (lookup, "item_pkey"),
+    ] {
+        let plan = plan(&bench, &read).await;
+        let is_served = plan.contains(index) && !plan.contains("Seq Scan");
+        let sorts = plan.contains("Sort") && read.limit.is_some();
+        assert!(is_served && !sorts, "{index}:\n{plan}");
+    }
+}
+
+/// A plan that holds for every number of keys is made once, not at every call.
+#[tokio::test]
+async fn lookups_and_pages_are_not_planned_anew() {
+    let bench = Bench::new().await;
+    let binding = bench.create(every_type()).await;
+    bench
+        .run(
+            "INSERT INTO \"every \"\"type\"\"\" (id) SELECT generate_series(1, 5000); \
+             ANALYZE \"every \"\"type\"\"\"",
+        )
+        .await;
+    let mut lookup = Read::new(binding.clone(), Arc::from([0]));
+    lookup.access = Access::Keys(buffer(&[vec![Value::I64(1)], vec![Value::I64(2)]]));
+    let mut page = ordered(&binding);
+    page.limit = Some(50);
+    page.filter = filter(&binding, "id > 5").into();
+    for read in [lookup, page] {
+        let select =
+            |out: &mut _| select::<Postgres, _>(&read, portions(&read)[0], read.limit, out);
+        let text = render::<Postgres>(select);
+        let parameters = Parameters::of(|out| {
+            sora_sql::select::<Postgres, _>(&read, portions(&read)[0], read.limit, out);
+        });
+        let parameters = parameters.expect("they fit");
+        let statement = bench.client.prepare(&text).await.expect(&text);
+        assert_eq!(statement.params(), parameters.types());
+        let given: Vec<_> = parameters.iter().collect();
+        let given: Vec<&(dyn ToSql + Sync)> = given.iter().map(|one| one as _).collect();
+        for _ in 0..10 {
+            bench.client.query(&statement, &given).await.expect(&text);
+        }
+    }
+    let plans =
+        "SELECT statement, generic_plans FROM pg_prepared_statements WHERE generic_plans < 5";
+    let anew = bench.client.query(plans, &[]).await.expect("plans");
+    let anew: Vec<String> =
+        anew.iter().map(|row| row.get(0)).filter(|text: &String| text.contains("every")).collect();
+    assert!(anew.is_empty(), "{anew:?}");
 }

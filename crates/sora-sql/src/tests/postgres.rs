@@ -166,20 +166,20 @@ fn nulls_are_placed_where_there_can_be_some() {
     read.output = Output::Count;
     shown += &show_read_in::<Postgres>(&read);
     expect![[r#"
-        SELECT "id", "name" FROM "ci""ties" WHERE ("name" COLLATE "C", "id") > ($1::text, $2::int8) ORDER BY "name" COLLATE "C" NULLS FIRST, "id" LIMIT $3::int8
-        'a' · 1 · 3
-        SELECT "id", "name" FROM "ci""ties" WHERE ("name" COLLATE "C", "id") < ($1::text, $2::int8) ORDER BY "name" COLLATE "C" DESC NULLS LAST, "id" DESC LIMIT $3::int8
-        'a' · 1 · 3
+        SELECT "id", "name" FROM "ci""ties" WHERE ("name" COLLATE "C", "id") > ($1::text, $2::int8) ORDER BY "name" COLLATE "C" NULLS FIRST, "id" LIMIT 3
+        'a' · 1
+        SELECT "id", "name" FROM "ci""ties" WHERE ("name" COLLATE "C", "id") < ($1::text, $2::int8) ORDER BY "name" COLLATE "C" DESC NULLS LAST, "id" DESC LIMIT 3
+        'a' · 1
         SELECT "id", "name" FROM "ci""ties" WHERE "name" IS NULL ORDER BY "name" COLLATE "C" DESC NULLS LAST, "id" DESC LIMIT $1::int8
         3
-        SELECT "id", "name" FROM "ci""ties" WHERE "name" IS NULL AND "id" > $1::int8 ORDER BY "name" COLLATE "C" NULLS FIRST, "id" LIMIT $2::int8
-        1 · 3
+        SELECT "id", "name" FROM "ci""ties" WHERE "name" IS NULL AND "id" > $1::int8 ORDER BY "name" COLLATE "C" NULLS FIRST, "id" LIMIT 3
+        1
         SELECT "id", "name" FROM "ci""ties" WHERE "name" IS NOT NULL ORDER BY "name" COLLATE "C" NULLS FIRST, "id" LIMIT $1::int8
         3
-        SELECT "id", "name" FROM "ci""ties" WHERE "size" <= $1::int8 AND ("size" < $2::int8 OR ("size" = $3::int8 AND ("id" > $4::int8))) ORDER BY "size" DESC, "id" LIMIT $5::int8
-        1 · 1 · 1 · 1 · 3
-        SELECT "id", "name" FROM "ci""ties" ORDER BY "size" DESC, "id" LIMIT $1::int8 OFFSET $2::int8
-        3 · 7
+        SELECT "id", "name" FROM "ci""ties" WHERE "size" <= $1::int8 AND ("size" < $2::int8 OR ("size" = $3::int8 AND ("id" > $4::int8))) ORDER BY "size" DESC, "id" LIMIT 3
+        1 · 1 · 1 · 1
+        SELECT "id", "name" FROM "ci""ties" ORDER BY "size" DESC, "id" LIMIT 3 OFFSET $1::int8
+        7
         SELECT "id", "name" FROM "ci""ties" ORDER BY "size" DESC, "id" OFFSET $1::int8
         7
         SELECT count(*) FROM (SELECT 1 FROM "ci""ties" OFFSET $1::int8) AS "_sora_rows"
@@ -215,13 +215,13 @@ fn keys_are_found_by_value_array_or_join() {
 
         SELECT "id" FROM "ci""ties" WHERE ("id" = $1::int8)
         0
-        SELECT "id" FROM "ci""ties" WHERE ("id" = ANY($1::int8[]))
+        SELECT "id" FROM "ci""ties" WHERE ("id" = ANY((SELECT $1::int8[])::int8[]))
         [2 values]
-        SELECT "id" FROM "ci""ties" WHERE ("id" = ANY($1::int8[]))
+        SELECT "id" FROM "ci""ties" WHERE ("id" = ANY((SELECT $1::int8[])::int8[]))
         [3 values]
         SELECT "code" FROM "t" WHERE (("code" = $1::text AND "code" COLLATE "C" = $2::text) AND "uuid" = $3::uuid)
         'a' · 'a' · '07070707-0707-0707-0707-070707070707'
-        SELECT "code" FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::uuid[]) AS "_sora_key"("_sora_key_0", "_sora_key_1")) AS "_sora_keys" CROSS JOIN "t" WHERE (("code" = "_sora_key_0" AND "code" COLLATE "C" = "_sora_key_0") AND "uuid" = "_sora_key_1")
+        SELECT "code" FROM (SELECT DISTINCT * FROM unnest((SELECT $1::text[]), (SELECT $2::uuid[])) AS "_sora_key"("_sora_key_0", "_sora_key_1")) AS "_sora_keys" CROSS JOIN "t" WHERE (("code" = "_sora_key_0" AND "code" COLLATE "C" = "_sora_key_0") AND "uuid" = "_sora_key_1")
         [2 values] · [2 values]
     "#]].assert_eq(&shown);
 }

@@ -95,29 +95,29 @@ fn many_rows_are_inserted_from_arrays() {
         shown += &show_many(&insert(columns, on_conflict, returning), detail);
     }
     expect![[r#"
-        INSERT INTO "ci""ties" ("id", "name", "active", "version") SELECT "_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_value_3" FROM unnest($1::int8[], $2::text[], $3::bool[], $4::int8[]) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_value_3", "_sora_row")
+        INSERT INTO "ci""ties" ("id", "name", "active", "version") SELECT "_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_value_3" FROM unnest((SELECT $1::int8[]), (SELECT $2::text[]), (SELECT $3::bool[]), (SELECT $4::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_value_3", "_sora_row")
         [2 values] · [2 values] · [2 values] · [2 values]
         told by nothing
-        INSERT INTO "ci""ties" ("id", "name", "active", "version") SELECT "_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_value_3" FROM unnest($1::int8[], $2::text[], $3::bool[], $4::int8[]) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_value_3", "_sora_row") RETURNING "id"
+        INSERT INTO "ci""ties" ("id", "name", "active", "version") SELECT "_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_value_3" FROM unnest((SELECT $1::int8[]), (SELECT $2::text[]), (SELECT $3::bool[]), (SELECT $4::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_value_3", "_sora_row") RETURNING "id"
         [2 values] · [2 values] · [2 values] · [2 values]
         told by Columns([0])
-        INSERT INTO "ci""ties" ("name", "active") SELECT "_sora_value_0", "_sora_value_1" FROM unnest($1::text[], $2::bool[]) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ORDER BY "_sora_row" RETURNING "name"
+        INSERT INTO "ci""ties" ("name", "active") SELECT "_sora_value_0", "_sora_value_1" FROM unnest((SELECT $1::text[]), (SELECT $2::bool[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ORDER BY "_sora_row" RETURNING "name"
         [2 values] · [2 values]
         told by Order
-        INSERT INTO "ci""ties" ("name", "active") SELECT "_sora_value_0", "_sora_value_1" FROM unnest($1::text[], $2::bool[]) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ORDER BY "_sora_row" RETURNING "version", "id"
+        INSERT INTO "ci""ties" ("name", "active") SELECT "_sora_value_0", "_sora_value_1" FROM unnest((SELECT $1::text[]), (SELECT $2::bool[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ORDER BY "_sora_row" RETURNING "version", "id"
         [2 values] · [2 values]
         told by Order
-        INSERT INTO "ci""ties" ("id", "name") SELECT "_sora_value_0", "_sora_value_1" FROM unnest($1::int8[], $2::text[]) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ON CONFLICT DO NOTHING RETURNING "version", "id"
+        INSERT INTO "ci""ties" ("id", "name") SELECT "_sora_value_0", "_sora_value_1" FROM unnest((SELECT $1::int8[]), (SELECT $2::text[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ON CONFLICT DO NOTHING RETURNING "version", "id"
         [2 values] · [2 values]
         told by Columns([1])
         row by row
-        INSERT INTO "ci""ties" ("id", "name", "version") SELECT "_sora_value_0", "_sora_value_1", "_sora_value_2" FROM unnest($1::int8[], $2::text[], $3::int8[]) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_row") ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1
+        INSERT INTO "ci""ties" ("id", "name", "version") SELECT "_sora_value_0", "_sora_value_1", "_sora_value_2" FROM unnest((SELECT $1::int8[]), (SELECT $2::text[]), (SELECT $3::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_row") ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1
         [2 values] · [2 values] · [2 values]
         told by nothing
-        INSERT INTO "ci""ties" ("id", "name", "version") SELECT "_sora_value_0", "_sora_value_1", "_sora_value_2" FROM unnest($1::int8[], $2::text[], $3::int8[]) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_row") ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1 RETURNING "version", "id", (xmax = 0)
+        INSERT INTO "ci""ties" ("id", "name", "version") SELECT "_sora_value_0", "_sora_value_1", "_sora_value_2" FROM unnest((SELECT $1::int8[]), (SELECT $2::text[]), (SELECT $3::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_row") ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1 RETURNING "version", "id", (xmax = 0)
         [2 values] · [2 values] · [2 values]
         told by Columns([1])
-        INSERT INTO "ci""ties" ("name", "code") SELECT "_sora_value_0", "_sora_value_1" FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ON CONFLICT ("code") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1 RETURNING "code", (xmax = 0)
+        INSERT INTO "ci""ties" ("name", "code") SELECT "_sora_value_0", "_sora_value_1" FROM unnest((SELECT $1::text[]), (SELECT $2::text[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ON CONFLICT ("code") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1 RETURNING "code", (xmax = 0)
         [2 values] · [2 values]
         told by Columns([0])
     "#]].assert_eq(&shown);
@@ -133,7 +133,7 @@ fn partitions_do_not_tell_whether_a_row_is_new() {
     expect![[r#"
         INSERT INTO "ci""ties" ("id", "name") VALUES ($1::int8, $2::text) ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1
         1 · NULL
-        INSERT INTO "ci""ties" ("id", "name") SELECT "_sora_value_0", "_sora_value_1" FROM unnest($1::int8[], $2::text[]) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1 RETURNING "id"
+        INSERT INTO "ci""ties" ("id", "name") SELECT "_sora_value_0", "_sora_value_1" FROM unnest((SELECT $1::int8[]), (SELECT $2::text[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1 RETURNING "id"
         [2 values] · [2 values]
         told by Columns([0])
     "#]].assert_eq(&(show_one(&write, &ROW[..2]) + &show_many(&write, Detail::Each)));
@@ -182,37 +182,37 @@ fn rows_are_changed_by_key() {
         'n' · 1
         SELECT 1 FROM "ci""ties" WHERE "id" = $1::int8
         1
-        UPDATE "ci""ties" SET "name" = "_sora_value_0", "version" = "ci""ties"."version" + 1 FROM unnest($1::text[], $2::int8[]) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") WHERE "id" = "_sora_value_1" RETURNING "id", "name", "_sora_row"
+        UPDATE "ci""ties" SET "name" = "_sora_value_0", "version" = "ci""ties"."version" + 1 FROM unnest((SELECT $1::text[]), (SELECT $2::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") WHERE "id" = "_sora_value_1" RETURNING "id", "name", "_sora_row"
         [2 values] · [2 values]
         told by Number
-        SELECT "_sora_row" FROM "ci""ties" CROSS JOIN unnest($1::int8[]) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_row") WHERE "id" = "_sora_key_0"
+        SELECT "_sora_row" FROM "ci""ties" CROSS JOIN unnest((SELECT $1::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_row") WHERE "id" = "_sora_key_0"
         [2 values]
         UPDATE "ci""ties" SET "name" = $1::text, "version" = "ci""ties"."version" + 1 WHERE "id" = $2::int8 AND "version" = $3::int8 RETURNING "id", "name"
         'n' · 1 · 4
         SELECT 1 FROM "ci""ties" WHERE "id" = $1::int8
         1
-        UPDATE "ci""ties" SET "name" = "_sora_value_0", "version" = "ci""ties"."version" + 1 FROM unnest($1::text[], $2::int8[], $3::int8[]) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_row") WHERE "id" = "_sora_value_1" AND "version" = "_sora_value_2" RETURNING "id", "name", "_sora_row"
+        UPDATE "ci""ties" SET "name" = "_sora_value_0", "version" = "ci""ties"."version" + 1 FROM unnest((SELECT $1::text[]), (SELECT $2::int8[]), (SELECT $3::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_row") WHERE "id" = "_sora_value_1" AND "version" = "_sora_value_2" RETURNING "id", "name", "_sora_row"
         [2 values] · [2 values] · [2 values]
         told by Number
-        SELECT "_sora_row" FROM "ci""ties" CROSS JOIN unnest($1::int8[]) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_row") WHERE "id" = "_sora_key_0"
+        SELECT "_sora_row" FROM "ci""ties" CROSS JOIN unnest((SELECT $1::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_row") WHERE "id" = "_sora_key_0"
         [2 values]
         UPDATE "ci""ties" SET "name" = $1::text, "price" = ("price" + $2::numeric), "size" = ("size" + $3::int8), "version" = "ci""ties"."version" + 1 WHERE "id" = $4::int8 AND ("size" > $5::int8 OR "active" = TRUE) AND "version" = $6::int8 RETURNING "id", "name"
         NULL · 0.50 · 2 · 1 · 1 · 3
         SELECT 1 FROM "ci""ties" WHERE "id" = $1::int8 AND ("size" > $2::int8 OR "active" = TRUE)
         1 · 1
-        UPDATE "ci""ties" SET "name" = $1::text, "price" = ("price" + $2::numeric), "size" = ("size" + $3::int8), "version" = "ci""ties"."version" + 1 FROM unnest($4::int8[]) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_row") WHERE "id" = "_sora_key_0" AND ("size" > $5::int8 OR "active" = TRUE) AND "version" = $6::int8 RETURNING "id", "name", "_sora_row"
+        UPDATE "ci""ties" SET "name" = $1::text, "price" = ("price" + $2::numeric), "size" = ("size" + $3::int8), "version" = "ci""ties"."version" + 1 FROM unnest((SELECT $4::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_row") WHERE "id" = "_sora_key_0" AND ("size" > $5::int8 OR "active" = TRUE) AND "version" = $6::int8 RETURNING "id", "name", "_sora_row"
         NULL · 0.50 · 2 · [2 values] · 1 · 3
         told by Number
-        SELECT "_sora_row" FROM "ci""ties" CROSS JOIN unnest($1::int8[]) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_row") WHERE "id" = "_sora_key_0" AND ("size" > $2::int8 OR "active" = TRUE)
+        SELECT "_sora_row" FROM "ci""ties" CROSS JOIN unnest((SELECT $1::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_row") WHERE "id" = "_sora_key_0" AND ("size" > $2::int8 OR "active" = TRUE)
         [2 values] · 1
         DELETE FROM "ci""ties" WHERE "id" = $1::int8 AND ("size" > $2::int8 OR "active" = TRUE) RETURNING "id", "name"
         1 · 1
         SELECT 1 FROM "ci""ties" WHERE "id" = $1::int8 AND ("size" > $2::int8 OR "active" = TRUE)
         1 · 1
-        DELETE FROM "ci""ties" USING unnest($1::int8[]) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_row") WHERE "id" = "_sora_key_0" AND ("size" > $2::int8 OR "active" = TRUE) RETURNING "_sora_row"
+        DELETE FROM "ci""ties" USING unnest((SELECT $1::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_row") WHERE "id" = "_sora_key_0" AND ("size" > $2::int8 OR "active" = TRUE) RETURNING "_sora_row"
         [2 values] · 1
         told by Number
-        SELECT "_sora_row" FROM "ci""ties" CROSS JOIN unnest($1::int8[]) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_row") WHERE "id" = "_sora_key_0" AND ("size" > $2::int8 OR "active" = TRUE)
+        SELECT "_sora_row" FROM "ci""ties" CROSS JOIN unnest((SELECT $1::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_row") WHERE "id" = "_sora_key_0" AND ("size" > $2::int8 OR "active" = TRUE)
         [2 values] · 1
     "#]].assert_eq(&shown);
     let by_filter =
@@ -235,10 +235,10 @@ fn keys_of_several_columns_are_tied_one_by_one() {
     let change = Change::Delete { target, version: None };
     let shown = show_many(&Write::new(binding.clone(), change), Detail::Each);
     expect![[r#"
-        DELETE FROM "t" USING unnest($1::date[], $2::text[]) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_key_1", "_sora_row") WHERE "day" = "_sora_key_0" AND ("code" = "_sora_key_1" AND "code" COLLATE "C" = "_sora_key_1") RETURNING "_sora_row"
+        DELETE FROM "t" USING unnest((SELECT $1::date[]), (SELECT $2::text[])) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_key_1", "_sora_row") WHERE "day" = "_sora_key_0" AND ("code" = "_sora_key_1" AND "code" COLLATE "C" = "_sora_key_1") RETURNING "_sora_row"
         [2 values] · [2 values]
         told by Number
-        SELECT "_sora_row" FROM "t" CROSS JOIN unnest($1::date[], $2::text[]) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_key_1", "_sora_row") WHERE "day" = "_sora_key_0" AND ("code" = "_sora_key_1" AND "code" COLLATE "C" = "_sora_key_1")
+        SELECT "_sora_row" FROM "t" CROSS JOIN unnest((SELECT $1::date[]), (SELECT $2::text[])) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_key_1", "_sora_row") WHERE "day" = "_sora_key_0" AND ("code" = "_sora_key_1" AND "code" COLLATE "C" = "_sora_key_1")
         [2 values] · [2 values]
     "#]].assert_eq(&shown);
     let row = [Value::Text("a".into()), Value::F64(1.0), key[0].clone()];
@@ -246,10 +246,10 @@ fn keys_of_several_columns_are_tied_one_by_one() {
     let change = Change::Update { rows: keys(&[&row, &row]), columns, check_version: true };
     let shown = show_many(&Write::new(binding, change), Detail::Each);
     expect![[r#"
-        UPDATE "t" SET "x" = "_sora_value_1" FROM unnest($1::text[], $2::float8[], $3::date[]) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_row") WHERE "day" = "_sora_value_2" AND ("code" = "_sora_value_0" AND "code" COLLATE "C" = "_sora_value_0") RETURNING "_sora_row"
+        UPDATE "t" SET "x" = "_sora_value_1" FROM unnest((SELECT $1::text[]), (SELECT $2::float8[]), (SELECT $3::date[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_row") WHERE "day" = "_sora_value_2" AND ("code" = "_sora_value_0" AND "code" COLLATE "C" = "_sora_value_0") RETURNING "_sora_row"
         [2 values] · [2 values] · [2 values]
         told by Number
-        SELECT "_sora_row" FROM "t" CROSS JOIN unnest($1::date[], $2::text[]) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_key_1", "_sora_row") WHERE "day" = "_sora_key_0" AND ("code" = "_sora_key_1" AND "code" COLLATE "C" = "_sora_key_1")
+        SELECT "_sora_row" FROM "t" CROSS JOIN unnest((SELECT $1::date[]), (SELECT $2::text[])) WITH ORDINALITY AS "_sora_rows"("_sora_key_0", "_sora_key_1", "_sora_row") WHERE "day" = "_sora_key_0" AND ("code" = "_sora_key_1" AND "code" COLLATE "C" = "_sora_key_1")
         [2 values] · [2 values]
     "#]].assert_eq(&shown);
 }

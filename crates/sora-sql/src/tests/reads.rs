@@ -307,7 +307,14 @@ fn shapes_decide_texts<D: Dialect>() {
     for text in filters {
         for descending in [false, true] {
             for after in &positions {
-                for (limit, offset) in [(None, 0), (Some(1), 0), (Some(2), 5), (None, 5)] {
+                for (limit, offset) in [
+                    (None, 0),
+                    (Some(0), 0),
+                    (Some(1), 0),
+                    (Some(2), 5),
+                    (Some(9_999), 0),
+                    (None, 5),
+                ] {
                     for output in [Output::Rows, Output::Count] {
                         for count in 0..11 {
                             let mut read = Read::new(binding.clone(), Arc::from([ID, 1]));
