@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 
 use sora_core::{Error, ErrorKind, Retry};
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
 /// How far a call had come when it failed: it decides what a broken connection means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,15 @@ fn is_stale_failure(failure: &DbError) -> bool {
         // By the function of the server that raises it, since the code means much else too.
         || *state == SqlState::FEATURE_NOT_SUPPORTED
             && failure.routine() == Some("RevalidateCachedQuery")
+}
+
+/// Whether the server ends the session with this error: it closes the connection after it.
+pub(crate) fn is_last(error: &tokio_postgres::Error) -> bool {
+    let Some(failure) = error.as_db_error() else { return false };
+    let state = failure.code().code();
+    matches!(failure.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
+        || state.starts_with("08")
+        || state.starts_with("57P")
 }
 
 /// Whether the server refused who connects, so that no other host is asked.
@@ -293,6 +302,6 @@ fn protocol_error(error: &tokio_postgres::Error, stage: Stage) -> Error {
         true => Retry::IfIdempotent,
         false => Retry::Never,
     };
-    let message = format!("what came from the server was not understood: {error}");
+    let message = format!("the exchange with the server failed: {error}");
     Error::new(ErrorKind::Store, message).with_retry(retry)
 }

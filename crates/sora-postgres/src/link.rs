@@ -15,7 +15,7 @@ use tokio_postgres::{Client, Statement};
 
 pub(crate) use self::rows::Rows;
 use crate::cancel::Canceller;
-use crate::failure::{Stage, broken, is_stale, store_error};
+use crate::failure::{Stage, broken, is_last, is_stale, store_error};
 use crate::statements::Statements;
 
 /// A connection to a server.
@@ -38,7 +38,7 @@ pub(crate) struct Link {
     in_transaction: AtomicBool,
     /// A statement of the transaction failed: the server takes no more but its end.
     is_aborted: AtomicBool,
-    /// Whoever needs a primary has found that this server is none any more.
+    /// The server has ended the session, or takes no writes any more from whoever needs to write.
     is_unfit: AtomicBool,
     limits: Limits,
 }
@@ -300,17 +300,19 @@ impl Running<'_> {
 
     /// The statement has failed: it has ended if the server says so, or if it was never sent.
     pub(crate) fn failed(self, error: tokio_postgres::Error, stage: Stage) -> Error {
+        let is_ours = std::error::Error::source(&error).is_some_and(|source| source.is::<Error>());
         let is_server = error.as_db_error().is_some();
-        let is_ours = || {
-            let source = std::error::Error::source(&error);
-            source.is_some_and(|source| source.is::<Error>())
-        };
-        let has_ended = is_server || is_ours();
+        let is_last = is_last(&error);
         let made = store_error(error, stage);
         if is_server {
             self.0.note(&made);
         }
-        if has_ended {
+        // The end of the connection is on its way, or the two sides do not understand each other: it
+        // must not be handed on before it is seen to be closed.
+        if is_last || !(is_server || is_ours) {
+            self.0.is_unfit.store(true, Ordering::Release);
+        }
+        if is_server || is_ours {
             self.end();
         }
         made
