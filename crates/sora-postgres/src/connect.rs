@@ -15,6 +15,7 @@ use sora_core::{Error, ErrorKind, Result, Retry};
 use tokio::net::lookup_host;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+use tokio_postgres::config::SslMode as Mode;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -159,7 +160,6 @@ impl Connector {
     ) -> Result<Link, Refusal> {
         let is_local = matches!(address, Address::Unix(_));
         let mode = if is_local { SslMode::Disable } else { self.config.ssl_mode };
-        use tokio_postgres::config::SslMode as Mode;
         let modes: &[Mode] = match mode {
             SslMode::Disable => &[Mode::Disable],
             SslMode::Allow => &[Mode::Disable, Mode::Require],
@@ -192,7 +192,7 @@ impl Connector {
         &self,
         host: &Host,
         socket: Socket,
-        mode: tokio_postgres::config::SslMode,
+        mode: Mode,
     ) -> Result<Session, tokio_postgres::Error> {
         let mut config = Config::new();
         config.user(&self.config.user).dbname(&self.config.database).ssl_mode(mode);
@@ -206,7 +206,7 @@ impl Connector {
             config.options(options);
         }
         match (&self.tls, &host.place) {
-            (Some(tls), Place::Tcp(name)) if mode != tokio_postgres::config::SslMode::Disable => {
+            (Some(tls), Place::Tcp(name)) if mode != Mode::Disable => {
                 let mut tls = MakeRustlsConnect::new(ClientConfig::clone(tls));
                 let Ok(connect) = MakeTlsConnect::<Socket>::make_tls_connect(&mut tls, name);
                 start(&config, socket, connect).await
@@ -224,7 +224,7 @@ impl Connector {
         target: TargetSession,
         purpose: Purpose,
     ) -> Result<Link, Refusal> {
-        let is_plain = way.mode == tokio_postgres::config::SslMode::Disable;
+        let is_plain = way.mode == Mode::Disable;
         let key = CancelKey::of(&session.client.cancel_token(), !is_plain).await;
         let process = key.as_ref().map(CancelKey::process);
         let timeout_ms = self.config.statement_timeout_ms;
@@ -242,7 +242,7 @@ impl Connector {
             }
             _ => None,
         };
-        let needs_tls = way.mode == tokio_postgres::config::SslMode::Require;
+        let needs_tls = way.mode == Mode::Require;
         let canceller = key.map(|key| Canceller { address: way.address, tls, needs_tls, key });
         let has_names = match self.config.statements {
             StatementNames::Auto => facts.is_direct,
@@ -301,7 +301,7 @@ struct Session {
 struct Way {
     address: Address,
     addresses: Option<(std::net::SocketAddr, std::net::SocketAddr)>,
-    mode: tokio_postgres::config::SslMode,
+    mode: Mode,
 }
 
 async fn start<T>(config: &Config, socket: Socket, tls: T) -> Result<Session, tokio_postgres::Error>

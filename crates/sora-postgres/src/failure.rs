@@ -105,11 +105,10 @@ fn server_error(failure: &DbError, stage: Stage) -> Error {
         Some(("22", rest)) => value_error(rest),
         Some(("23" | "44", rest)) => constraint_error(rest, failure),
         Some(("25", _)) => transaction_state_error(failure),
-        Some(("28", _)) => login_error(failure),
+        Some(("28" | "3D", _)) => login_error(failure),
         Some(("40", rest)) => rollback_error(rest, failure, stage),
         Some(("42" | "26" | "3F" | "0A" | "34", _)) => schema_error(failure),
         Some(("53" | "54" | "55" | "57", _)) => resource_error(failure, stage),
-        Some(("3D", _)) => login_error(failure),
         Some(("P0", _)) => {
             let message = format!("the database refused: {}", failure.message());
             Error::new(ErrorKind::Constraint, message)
@@ -288,7 +287,7 @@ fn resource_error(failure: &DbError, stage: Stage) -> Error {
         ),
         "57P01" | "57P02" | "57P05" => broken(stage).with("server", message),
         "57P04" => login_error(failure),
-        state if state.starts_with("54") => Error::new(
+        code if code.starts_with("54") => Error::new(
             ErrorKind::Limit,
             format!("the statement exceeds a limit of PostgreSQL: {message}"),
         ),

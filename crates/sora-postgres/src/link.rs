@@ -4,6 +4,7 @@ mod repair;
 mod rows;
 mod transaction;
 
+use std::error::Error as StdError;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -103,6 +104,7 @@ impl Link {
     }
 
     /// How many statements are kept.
+    #[cfg(test)]
     pub(crate) fn statements_len(&self) -> usize {
         self.statements().map_or(0, |statements| statements.len())
     }
@@ -300,7 +302,7 @@ impl Running<'_> {
 
     /// The statement has failed: it has ended if the server says so, or if it was never sent.
     pub(crate) fn failed(self, error: tokio_postgres::Error, stage: Stage) -> Error {
-        let is_ours = std::error::Error::source(&error).is_some_and(|source| source.is::<Error>());
+        let is_ours = error.source().is_some_and(<dyn StdError>::is::<Error>);
         let is_server = error.as_db_error().is_some();
         let is_last = is_last(&error);
         let made = store_error(error, stage);

@@ -12,7 +12,7 @@ use tokio_postgres::Statement;
 /// used only where a session of the server belongs to this connection alone.
 pub(crate) struct Statements {
     entries: HashMap<Box<[u8]>, Entry, RandomState>,
-    statements_max: usize,
+    max: usize,
     /// Counts uses: a clock that costs nothing.
     uses: u64,
 }
@@ -23,8 +23,8 @@ struct Entry {
 }
 
 impl Statements {
-    pub(crate) fn new(statements_max: usize) -> Self {
-        Self { entries: HashMap::default(), statements_max: statements_max.max(1), uses: 0 }
+    pub(crate) fn new(max: usize) -> Self {
+        Self { entries: HashMap::default(), max: max.max(1), uses: 0 }
     }
 
     /// Returns the statement of a shape, if its parameters are of these types: those of a column may
@@ -51,7 +51,7 @@ impl Statements {
             return Some(std::mem::replace(known, entry).statement);
         }
         // Seldom, if the limit fits the program: a list in order of use would cost each hit.
-        let oldest = match self.entries.len() < self.statements_max {
+        let oldest = match self.entries.len() < self.max {
             true => None,
             false => self.entries.iter().min_by_key(|(_, entry)| entry.used),
         };
@@ -74,6 +74,6 @@ impl Statements {
 
 impl std::fmt::Debug for Statements {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Statements({} of {})", self.len(), self.statements_max)
+        write!(f, "Statements({} of {})", self.len(), self.max)
     }
 }

@@ -6,6 +6,7 @@ use sora_core::ErrorKind;
 
 use super::environment::{Environment, SecretFile};
 use super::*;
+use crate::host::Password;
 
 /// Variables and files as a test has them.
 #[derive(Default)]
@@ -53,7 +54,7 @@ fn refused(address: &str, environment: &Made) -> String {
 }
 
 fn passwords(config: &PostgresConfig) -> Vec<Option<&str>> {
-    config.hosts.iter().map(|host| host.password.as_ref().map(|word| word.reveal())).collect()
+    config.hosts.iter().map(|host| host.password.as_ref().map(Password::reveal)).collect()
 }
 
 #[test]

@@ -111,10 +111,10 @@ impl Question {
         }
         let mut set = |name: &str, value: &str| {
             // The second argument: a server that has no such setting is asked for none.
-            columns.push_str(&format!(
-                ", case when direct and pg_catalog.current_setting('{name}', true) is not null \
-                 then pg_catalog.set_config('{name}', '{value}', false) end"
-            ));
+            columns.extend([
+                &format!(", case when direct and pg_catalog.current_setting('{name}', true) is not null "),
+                &format!("then pg_catalog.set_config('{name}', '{value}', false) end"),
+            ].map(String::as_str));
         };
         if self.timeout_ms != 0 {
             set("statement_timeout", &self.timeout_ms.to_string());

@@ -41,7 +41,9 @@ impl<'a> Rows<'a> {
         Poll::Ready(match next {
             Some(Ok(row)) => Ok(Some(row)),
             None => {
-                self.running.take().map(Running::end);
+                if let Some(running) = self.running.take() {
+                    running.end();
+                }
                 Ok(None)
             }
             Some(Err(error)) => match self.running.take() {

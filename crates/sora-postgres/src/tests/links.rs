@@ -240,3 +240,85 @@ impl postgres_types::ToSql for Refused {
 
     postgres_types::to_sql_checked!();
 }
+
+#[tokio::test]
+async fn errors_are_told_apart_by_their_state() {
+    let database = database();
+    let lease = pool(&database.url(), "statements=unnamed").acquire().await.expect("a connection");
+    let (never, safe, unknown) = (Retry::Never, Retry::Safe, Retry::IfIdempotent);
+    for (state, kind, reading, writing) in [
+        ("0A000", ErrorKind::Unsupported, never, never),
+        ("22001", ErrorKind::Constraint, never, never),
+        ("22003", ErrorKind::Constraint, never, never),
+        ("22007", ErrorKind::InvalidInput, never, never),
+        ("22012", ErrorKind::InvalidInput, never, never),
+        ("22021", ErrorKind::InvalidInput, never, never),
+        ("22P02", ErrorKind::InvalidInput, never, never),
+        ("23502", ErrorKind::Constraint, never, never),
+        ("23503", ErrorKind::Constraint, never, never),
+        ("23505", ErrorKind::Conflict, never, never),
+        ("23514", ErrorKind::Constraint, never, never),
+        ("23P01", ErrorKind::Constraint, never, never),
+        ("25006", ErrorKind::ReadOnly, never, never),
+        ("25P02", ErrorKind::Store, never, never),
+        ("25P03", ErrorKind::Timeout, never, never),
+        ("28000", ErrorKind::Unavailable, never, never),
+        ("28P01", ErrorKind::Unavailable, never, never),
+        ("3D000", ErrorKind::Unavailable, never, never),
+        ("3F000", ErrorKind::Schema, never, never),
+        ("40001", ErrorKind::Serialization, safe, safe),
+        ("40002", ErrorKind::Constraint, never, never),
+        ("40003", ErrorKind::Unavailable, safe, unknown),
+        ("40P01", ErrorKind::Serialization, safe, safe),
+        ("42501", ErrorKind::Store, never, never),
+        ("42601", ErrorKind::InvalidInput, never, never),
+        ("42703", ErrorKind::Schema, never, never),
+        ("42804", ErrorKind::Schema, never, never),
+        ("42883", ErrorKind::Schema, never, never),
+        ("42P01", ErrorKind::Schema, never, never),
+        ("42P10", ErrorKind::Schema, never, never),
+        ("44000", ErrorKind::Constraint, never, never),
+        ("53100", ErrorKind::Store, never, never),
+        ("53200", ErrorKind::Store, never, never),
+        ("53300", ErrorKind::Unavailable, safe, safe),
+        ("54000", ErrorKind::Limit, never, never),
+        ("55P03", ErrorKind::Busy, safe, safe),
+        ("57014", ErrorKind::Timeout, never, never),
+        ("P0001", ErrorKind::Constraint, never, never),
+        ("XX000", ErrorKind::Store, never, never),
+    ] {
+        for (stage, retry) in [(Stage::Reading, reading), (Stage::Writing, writing)] {
+            let sql = format!(
+                "do $$ begin raise exception 'text' using errcode = '{state}', \
+                 detail = 's3cret', constraint = 'rule', table = 'it'; end $$"
+            );
+            let error = lease.batch(stage, &sql).await.expect_err(state);
+            assert_eq!((error.kind(), error.retry()), (kind, retry), "{state} {stage:?}: {error}");
+            let text = format!("{error} {error:?}");
+            assert!(text.contains(&format!("sqlstate: {state}")), "{text}");
+            assert!(text.contains("table: it") && !text.contains("s3cret"), "{text}");
+            let is_rule = kind == ErrorKind::Conflict || state.starts_with("23");
+            assert_eq!(error.constraint().is_some(), is_rule || matches!(state, "40002" | "44000"));
+            assert!(lease.is_clean() && lease.is_usable(), "{state}");
+        }
+    }
+    // After these the server closes: nobody gets the connection, whether the end was seen or not.
+    for (state, retry) in [
+        ("08006", [safe, unknown, unknown]),
+        ("57P01", [safe, unknown, unknown]),
+        ("57P02", [safe, unknown, unknown]),
+        ("57P03", [safe, safe, safe]),
+    ] {
+        for (at, stage) in [Stage::Reading, Stage::Writing, Stage::Committing].iter().enumerate() {
+            let lease = pool(&database.url(), "").acquire().await.expect("a connection");
+            let sql = format!("do $$ begin raise exception 'x' using errcode = '{state}'; end $$");
+            let error = lease.batch(*stage, &sql).await.expect_err(state);
+            assert_eq!(
+                (error.kind(), error.retry()),
+                (ErrorKind::Unavailable, retry[at]),
+                "{state}"
+            );
+            assert!(!lease.is_usable(), "{state}");
+        }
+    }
+}

@@ -93,8 +93,8 @@ async fn modes_of_tls_check_what_they_say() {
                 assert_eq!(texts(&lease, sql).await.expect("read"), [is_tls], "{parameters}");
                 assert!(lease.facts().is_direct, "{parameters}");
             }
-            (Err(error), Err(part)) => {
-                assert!(error.to_string().contains(part), "{host} {parameters}: {error}");
+            (Err(error), Err(said)) => {
+                assert!(error.to_string().contains(said), "{host} {parameters}: {error}");
                 let expected = (ErrorKind::Unavailable, Retry::Never);
                 assert_eq!((error.kind(), error.retry()), expected);
             }
@@ -143,7 +143,7 @@ async fn a_statement_is_stopped_over_tls_too() {
 async fn a_refused_log_in_shows_no_password() {
     let server = Postgres::start(&PostgresOptions::new().password("s3cret")).expect("a server");
     let user = user_of(&server);
-    for login in [format!("{user}:wr0ng"), user.clone(), format!("n0body:wr0ng")] {
+    for login in [format!("{user}:wr0ng"), user.clone(), "n0body:wr0ng".to_owned()] {
         let url = format!("postgres://{login}@{}:{}/postgres", server.host(), server.port());
         let error = pool(&url, "passfile=/dev/null").acquire().await.expect_err("refused");
         let expected = (ErrorKind::Unavailable, Retry::Never);
