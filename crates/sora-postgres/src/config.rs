@@ -34,6 +34,8 @@ use crate::host::Host;
 /// | `passfile` | `PGPASSFILE` | `~/.pgpass` |
 /// | `sslmode` | `PGSSLMODE` | `prefer` |
 /// | `sslrootcert` | `PGSSLROOTCERT` | `~/.postgresql/root.crt`; `system` is the roots of the system |
+/// | `sslcert`, `sslkey` | `PGSSLCERT`, `PGSSLKEY` | `~/.postgresql/postgresql.crt` and `.key` if they are there |
+/// | `channel_binding` | `PGCHANNELBINDING` | `prefer` |
 /// | `target_session_attrs` | `PGTARGETSESSIONATTRS` | `any` |
 /// | `load_balance_hosts` | `PGLOADBALANCEHOSTS` | `disable`; `random` shuffles |
 /// | `connect_timeout` | `PGCONNECT_TIMEOUT` | 10, in seconds and for each host; 0 is none |
@@ -55,6 +57,9 @@ pub struct PostgresConfig {
     pub(crate) password_note: Option<String>,
     pub(crate) ssl_mode: SslMode,
     pub(crate) ssl_root: Option<SslRoot>,
+    /// This side's certificate and its key.
+    pub(crate) ssl_identity: Option<(PathBuf, PathBuf)>,
+    pub(crate) channel_binding: ChannelBinding,
     pub(crate) target: TargetSession,
     pub(crate) shuffle_hosts: bool,
     pub(crate) application_name: Option<String>,
@@ -101,6 +106,14 @@ pub(crate) enum SslMode {
 pub(crate) enum SslRoot {
     File(PathBuf),
     System,
+}
+
+/// Whether the log-in must be bound to the TLS connection, so that nobody can stand between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChannelBinding {
+    Disable,
+    Prefer,
+    Require,
 }
 
 /// Which servers will do.

@@ -15,14 +15,14 @@ use sora_core::{Error, ErrorKind, Result, Retry};
 use tokio::net::lookup_host;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
-use tokio_postgres::config::SslMode as Mode;
+use tokio_postgres::config::{ChannelBinding as Binding, SslMode as Mode};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::facts::Told;
 use crate::cancel::{CancelKey, Canceller};
-use crate::config::{PostgresConfig, SslMode, StatementNames, TargetSession};
+use crate::config::{ChannelBinding, PostgresConfig, SslMode, StatementNames, TargetSession};
 use crate::failure::{Stage, is_refused_user, store_error};
 use crate::host::{Host, Place};
 use crate::link::{Limits, Link};
@@ -196,6 +196,11 @@ impl Connector {
     ) -> Result<Session, tokio_postgres::Error> {
         let mut config = Config::new();
         config.user(&self.config.user).dbname(&self.config.database).ssl_mode(mode);
+        config.channel_binding(match self.config.channel_binding {
+            ChannelBinding::Disable => Binding::Disable,
+            ChannelBinding::Prefer => Binding::Prefer,
+            ChannelBinding::Require => Binding::Require,
+        });
         if let Some(password) = &host.password {
             config.password(password.reveal());
         }
@@ -377,4 +382,31 @@ fn join(mut errors: Vec<Error>) -> Error {
     let message = format!("none of the hosts will do: {}", said.join("; "));
     let joined = Error::new(ErrorKind::Unavailable, message);
     if can_help { joined } else { joined.with_retry(Retry::Never) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_asked_in_order_at_random_or_where_the_primary_was() {
+        let order = |query: &str, last| {
+            let address = format!("postgres://u@a,b,c,d/db?{query}");
+            let config = PostgresConfig::parse(&address).expect("a configuration");
+            let connector = Connector::new(config).expect("a connector");
+            connector.last.store(last, Ordering::Relaxed);
+            connector.order()
+        };
+        assert_eq!(order("", 2), [0, 1, 2, 3]);
+        assert_eq!(order("target_session_attrs=standby", 2), [0, 1, 2, 3]);
+        assert_eq!(order("target_session_attrs=primary", 2), [2, 3, 0, 1]);
+        let shuffled: Vec<_> = (0..200).map(|_| order("load_balance_hosts=random", 0)).collect();
+        for first in 0..4 {
+            assert!(shuffled.iter().any(|order| order[0] == first), "{first} is never first");
+        }
+        for mut order in shuffled {
+            order.sort_unstable();
+            assert_eq!(order, [0, 1, 2, 3]);
+        }
+    }
 }

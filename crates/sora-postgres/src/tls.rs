@@ -7,7 +7,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
@@ -51,18 +51,29 @@ pub(crate) fn client_config(config: &PostgresConfig) -> Result<Option<Arc<Client
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
     };
-    Ok(Some(Arc::new(builder.with_no_client_auth())))
+    let Some((certificate, key)) = &config.ssl_identity else {
+        return Ok(Some(Arc::new(builder.with_no_client_auth())));
+    };
+    let chain = certificates("sslcert", certificate)?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|_| {
+        // Without its source, which may quote the file.
+        let message = "sslkey is not a readable private key in PEM without a passphrase";
+        Error::new(ErrorKind::InvalidInput, message).with("file", key.display())
+    })?;
+    let config = builder.with_client_auth_cert(chain, secret).map_err(|error| {
+        let message = "sslcert and sslkey do not fit together";
+        Error::new(ErrorKind::InvalidInput, message).with_source(error)
+    })?;
+    Ok(Some(Arc::new(config)))
 }
 
 fn roots(root: &SslRoot) -> Result<RootCertStore> {
     let mut store = RootCertStore::empty();
     match root {
         SslRoot::File(path) => {
-            for certificate in certificates(path)? {
-                store.add(certificate).map_err(|error| unreadable(path).with_source(error))?;
-            }
-            if store.is_empty() {
-                return Err(unreadable(path));
+            for certificate in certificates("sslrootcert", path)? {
+                let wrong = |error| unreadable("sslrootcert", path).with_source(error);
+                store.add(certificate).map_err(wrong)?;
             }
         }
         SslRoot::System => {
@@ -78,13 +89,16 @@ fn roots(root: &SslRoot) -> Result<RootCertStore> {
     Ok(store)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let wrong = |error| unreadable(path).with_source(error);
-    CertificateDer::pem_file_iter(path).map_err(wrong)?.collect::<Result<_, _>>().map_err(wrong)
+/// The certificates of a file: at least one.
+fn certificates(parameter: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let wrong = |error| unreadable(parameter, path).with_source(error);
+    let found = CertificateDer::pem_file_iter(path).map_err(wrong)?;
+    let found = found.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+    if found.is_empty() { Err(unreadable(parameter, path)) } else { Ok(found) }
 }
 
-fn unreadable(path: &Path) -> Error {
-    let message = "sslrootcert is not a readable file of certificates in PEM";
+fn unreadable(parameter: &str, path: &Path) -> Error {
+    let message = format!("{parameter} is not a readable file of certificates in PEM");
     Error::new(ErrorKind::InvalidInput, message).with("file", path.display())
 }
 

@@ -9,8 +9,8 @@ use super::environment::Environment;
 use super::password_file::PasswordFile;
 use super::url::{Address, refuse};
 use super::{
-    CONNECTIONS_MAX, LOOKUP_CONNECTIONS_MAX, MS_MAX, PostgresConfig, SslMode, SslRoot,
-    StatementNames, TargetSession,
+    CONNECTIONS_MAX, ChannelBinding, LOOKUP_CONNECTIONS_MAX, MS_MAX, PostgresConfig, SslMode,
+    SslRoot, StatementNames, TargetSession,
 };
 use crate::host::{Host, Password};
 
@@ -21,9 +21,10 @@ const PORT: u16 = 5432;
 const HOSTS_MAX: usize = 64;
 
 /// Every parameter, with its variable.
-const PARAMETERS: [(&str, &str); 23] = [
+const PARAMETERS: [(&str, &str); 26] = [
     ("acquire_timeout_ms", ""),
     ("application_name", "PGAPPNAME"),
+    ("channel_binding", "PGCHANNELBINDING"),
     ("connect_timeout", "PGCONNECT_TIMEOUT"),
     ("connect_timeout_ms", ""),
     ("connections_max", ""),
@@ -38,6 +39,8 @@ const PARAMETERS: [(&str, &str); 23] = [
     ("passfile", "PGPASSFILE"),
     ("password", "PGPASSWORD"),
     ("port", "PGPORT"),
+    ("sslcert", "PGSSLCERT"),
+    ("sslkey", "PGSSLKEY"),
     ("sslmode", "PGSSLMODE"),
     ("sslrootcert", "PGSSLROOTCERT"),
     ("statement_timeout_ms", ""),
@@ -81,6 +84,10 @@ pub(super) fn settle(address: Address, environment: &dyn Environment) -> Result<
         password_note,
         ssl_mode,
         ssl_root,
+        ssl_identity: settings.ssl_identity()?,
+        channel_binding: settings
+            .one_of("channel_binding", &CHANNEL_BINDINGS)?
+            .unwrap_or(ChannelBinding::Prefer),
         target: settings.one_of("target_session_attrs", &TARGETS)?.unwrap_or(TargetSession::Any),
         shuffle_hosts: settings.one_of("load_balance_hosts", &LOAD_BALANCE)?.unwrap_or(false),
         application_name: settings.text("application_name"),
@@ -113,6 +120,11 @@ const STATEMENTS: [(&str, StatementNames); 3] = [
     ("auto", StatementNames::Auto),
     ("named", StatementNames::Named),
     ("unnamed", StatementNames::Unnamed),
+];
+const CHANNEL_BINDINGS: [(&str, ChannelBinding); 3] = [
+    ("disable", ChannelBinding::Disable),
+    ("prefer", ChannelBinding::Prefer),
+    ("require", ChannelBinding::Require),
 ];
 const SSL_MODES: [(&str, SslMode); 6] = [
     ("disable", SslMode::Disable),
@@ -221,6 +233,21 @@ impl<'a> Settings<'a> {
                  authority, or sslrootcert=system",
             )),
             (_, mode) => Ok((mode.unwrap_or(SslMode::Prefer), root)),
+        }
+    }
+
+    /// The certificate of this side and its key.
+    fn ssl_identity(&self) -> Result<Option<(PathBuf, PathBuf)>> {
+        let home = |name| {
+            self.environment.at_home(name).filter(|path: &PathBuf| self.environment.exists(path))
+        };
+        let given = |name| self.text(name).map(PathBuf::from);
+        let certificate = given("sslcert").or_else(|| home(".postgresql/postgresql.crt"));
+        let key = given("sslkey").or_else(|| home(".postgresql/postgresql.key"));
+        match (certificate, key) {
+            (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+            (Some(_), None) => Err(refuse("there is sslcert but no sslkey; name both files")),
+            (None, _) => Ok(None),
         }
     }
 

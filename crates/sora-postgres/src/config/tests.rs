@@ -186,6 +186,18 @@ fn modes_of_tls_need_what_they_check() {
     ] {
         assert_eq!(ssl(&format!("postgres://h?{query}"), environment), expected, "{query}");
     }
+    let identity = |address: &str, environment: &Made| parsed(address, environment).ssl_identity;
+    let pair = |certificate: &str, key: &str| Some((certificate.into(), key.into()));
+    let home = Made::new(&[("HOME", "/h"), ("PGSSLKEY", "/k"), ("PGCHANNELBINDING", "require")])
+        .file("/h/.postgresql/postgresql.crt", "", false)
+        .file("/h/.postgresql/postgresql.key", "", false);
+    assert_eq!(identity("postgres://h", &none), None);
+    assert_eq!(identity("postgres://h", &home), pair("/h/.postgresql/postgresql.crt", "/k"));
+    assert_eq!(identity("postgres://h?sslcert=/c&sslkey=/d", &home), pair("/c", "/d"));
+    assert!(refused("postgres://h?sslcert=/c", &none).contains("no sslkey"));
+    assert_eq!(parsed("postgres://h", &home).channel_binding, ChannelBinding::Require);
+    assert_eq!(parsed("postgres://h", &none).channel_binding, ChannelBinding::Prefer);
+
     let message = refused("postgres://h?sslmode=verify-full", &none);
     assert!(message.contains("sslrootcert"), "{message}");
     let message = refused("postgres://h?sslmode=require&sslrootcert=system", &none);

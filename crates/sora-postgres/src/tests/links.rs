@@ -144,6 +144,7 @@ async fn a_statement_of_other_types_is_another() {
 async fn a_lane_is_shared_planned_generically_and_opened_again() {
     let database = database();
     let pool = pool(&database.url(), "lookup_connections=2");
+    assert_eq!(pool.lanes(), 2);
     let lane = pool.lane(0).await.expect("a lane");
     let process = lane.facts().process;
     assert_eq!(pool.lane(2).await.expect("a lane").facts().process, process);

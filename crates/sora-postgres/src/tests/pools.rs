@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sora_core::{ErrorKind, Retry};
-use sora_testbed::{Postgres, PostgresOptions};
+use sora_testbed::{PgBouncer, PoolMode, Postgres, PostgresOptions};
 
 use super::support::{database, polled, pool, settled, texts, until, write};
 use crate::pool::Lease;
@@ -13,6 +13,7 @@ use crate::pool::Lease;
 async fn who_waits_is_served_in_order_within_the_limit() {
     let database = database();
     let pool = pool(&database.url(), "connections_max=2");
+    assert_eq!(pool.config().connections_max, 2);
     let held = [pool.acquire().await.expect("one"), pool.acquire().await.expect("two")];
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = Vec::new();
@@ -153,6 +154,39 @@ async fn what_nobody_waits_for_is_stopped_on_the_server() {
 }
 
 #[tokio::test]
+async fn what_nobody_waits_for_is_stopped_through_a_pooler() {
+    let server = Postgres::shared().expect("a server");
+    let bouncer = PgBouncer::start(server, PoolMode::Transaction).expect("a pooler");
+    let database = database();
+    database.execute("create table t (a int)").expect("made");
+    let pool = pool(&bouncer.url(database.name()), "connections_max=1");
+    let watcher = super::support::pool(&database.url(), "");
+    let watcher = watcher.acquire().await.expect("a connection");
+    let sleeping = "select count(*)::text from pg_stat_activity \
+                    where datname = current_database() and wait_event = 'PgSleep'";
+    for in_transaction in [false, true] {
+        let lease = pool.acquire().await.expect("a connection");
+        if in_transaction {
+            lease.begin("begin").await.expect("begun");
+            write(&lease, "insert into t values (1)").await.expect("written");
+        }
+        tokio::select! {
+            _ = texts(&lease, "select pg_sleep(3600)::text") => panic!("it slept for an hour"),
+            () = until(&watcher, sleeping, "1") => {}
+        }
+        drop(lease);
+        let lease = pool.acquire().await.expect("a connection");
+        assert_eq!(texts(&watcher, sleeping).await.expect("read"), ["0"]);
+        for _ in 0..100 {
+            texts(&lease, "select 'x'").await.expect("no late request to stop");
+        }
+    }
+    let count = texts(&watcher, "select count(*)::text from t").await;
+    assert_eq!(count.expect("read"), ["0"], "rolled back");
+    assert_eq!(pool.gauges().opened_total, 1);
+}
+
+#[tokio::test]
 async fn rows_that_nobody_reads_do_not_hold_the_connection() {
     let database = database();
     let pool = pool(&database.url(), "connections_max=1");
@@ -169,6 +203,22 @@ async fn rows_that_nobody_reads_do_not_hold_the_connection() {
     let lease = pool.acquire().await.expect("a connection");
     assert_eq!(texts(&lease, "select 'x'").await.expect("read"), ["x"]);
     assert_eq!(pool.gauges().opened_total, 1);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_left_does_not_hold_the_connection() {
+    let database = database();
+    database.execute("create table t (a int)").expect("made");
+    let pool = pool(&database.url(), "connections_max=1");
+    let lease = pool.acquire().await.expect("a connection");
+    let process = lease.facts().process;
+    let _running = lease.running();
+    let copy = lease.client().copy_in::<_, &[u8]>("copy t from stdin").await.expect("begun");
+    drop(copy);
+    drop(lease);
+    let lease = pool.acquire().await.expect("a connection");
+    assert_eq!(lease.facts().process, process);
+    assert_eq!(texts(&lease, "select count(*)::text from t").await.expect("read"), ["0"]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::process::Command;
 use sora_core::{ErrorKind, Retry};
 use sora_testbed::{Postgres, PostgresOptions};
 
-use super::support::{pool, texts, until};
+use super::support::{pool, texts, until, write};
 
 /// Certificates in a directory that is removed with them.
 struct Authority {
@@ -83,6 +83,8 @@ async fn modes_of_tls_check_what_they_say() {
         ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={ca}"), Err("not trusted")),
         ("localhost", format!("sslmode=verify-full&sslrootcert={other}"), Err("not trusted")),
         ("localhost", "sslrootcert=system".to_owned(), Err("not trusted")),
+        ("localhost", "sslmode=require&channel_binding=require".to_owned(), Ok("true")),
+        ("localhost", "sslmode=disable&channel_binding=require".to_owned(), Err("channel binding")),
     ] {
         let url = format!("postgres://{user}:s3cret@{host}:{port}/postgres");
         let pool = pool(&url, &parameters);
@@ -107,6 +109,46 @@ async fn modes_of_tls_check_what_they_say() {
     );
     let error = crate::pool::Pool::new(config).expect_err("no file");
     assert!(error.to_string().contains("none.pem"), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_shows_its_certificate() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue("DNS:localhost");
+    // It is copied: the server's user cannot read the directory of the test.
+    let options = PostgresOptions::new().tls(&certificate, &key);
+    let server = Postgres::start(&options).expect("a server");
+    let directory = server.socket_directory().expect("its own").to_owned();
+    let copy = directory.join("ca.pem");
+    std::fs::copy(authority.path("ca.pem"), &copy).expect("copied");
+    let superuser = pool(&server.url("postgres"), "").acquire().await.expect("a connection");
+    let set = format!("alter system set ssl_ca_file = '{}'", copy.display());
+    write(&superuser, &set).await.expect("set");
+    texts(&superuser, "select pg_reload_conf()::text").await.expect("reloaded");
+    until(
+        &superuser,
+        "select (setting like '%ca.pem')::text from pg_settings where name = 'ssl_ca_file'",
+        "true",
+    )
+    .await;
+
+    let name = |file: &str| authority.path(file).display().to_string();
+    let identity = format!("sslcert={}&sslkey={}", name("server.pem"), name("server.key"));
+    let sql = "select client_dn from pg_stat_ssl where pid = pg_backend_pid()";
+    for (parameters, expected) in [("", "NULL"), (identity.as_str(), "/CN=server")] {
+        let pool = pool(&server.url("postgres"), &format!("sslmode=require&{parameters}"));
+        let lease = pool.acquire().await.expect("a connection");
+        assert_eq!(texts(&lease, sql).await.expect("read"), [expected]);
+    }
+    for (identity, part) in [
+        (format!("sslcert={}&sslkey={}", name("server.pem"), name("ca.key")), "fit together"),
+        (format!("sslcert={}&sslkey={}", name("server.pem"), name("server.pem")), "sslkey"),
+        (format!("sslcert={}&sslkey={}", name("server.key"), name("server.key")), "sslcert"),
+    ] {
+        let config = super::support::config(&server.url("postgres"), &identity);
+        let error = crate::pool::Pool::new(config).expect_err(part);
+        assert!(error.to_string().contains(part), "{error}");
+    }
 }
 
 #[tokio::test]
