@@ -14,15 +14,14 @@ impl Link {
         self.is_aborted.store(false, Ordering::Release);
         self.in_transaction.store(true, Ordering::Release);
         let timeout_ms = self.limits.transaction_timeout_ms;
-        let begun = match timeout_ms {
+        // If it fails, whether a transaction is open is left for a rollback to settle.
+        match timeout_ms {
             0 => self.batch(Stage::Reading, sql).await,
             _ => {
                 let sql = format!("{sql}; set local statement_timeout = {timeout_ms}");
                 self.batch(Stage::Reading, &sql).await
             }
-        };
-        // If it failed, whether a transaction is open is left for the rollback to settle.
-        begun
+        }
     }
 
     /// Commits. One round trip.
@@ -42,11 +41,11 @@ impl Link {
         let was_seen = self.running.load(Ordering::Acquire) == 0;
         let sql = if was_seen { "commit" } else { "select 1; commit" };
         let committed = self.batch(Stage::Committing, sql).await;
-        if committed.is_ok() {
+        // A commit that the server refuses ends the transaction too. Where it is not known that the
+        // commit was reached, a rollback before the connection is handed on settles it.
+        if committed.is_ok() || was_seen {
             self.ended();
         }
-        // After an error the transaction is over, unless the commit was not reached: a rollback
-        // before the connection is handed on settles both.
         committed
     }
 

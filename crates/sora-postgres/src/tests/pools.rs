@@ -118,6 +118,44 @@ async fn callers_that_go_away_at_any_poll_lose_nothing() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_callers_that_go_away_leave_the_pool_whole() {
+    let database = database();
+    database.execute("create table t (task int, a int)").expect("made");
+    let pool = pool(&database.url(), "connections_max=4");
+    let tasks = (0..16).map(|task| {
+        let pool = pool.clone();
+        tokio::spawn(async move {
+            for at in 0..100_usize {
+                let insert = format!("insert into t values ({task}, {})", at % 5);
+                let work = async {
+                    let lease = pool.acquire().await.expect("a connection");
+                    assert!(lease.is_clean());
+                    lease.begin("begin").await.expect("begun");
+                    for _ in 0..2 {
+                        write(&lease, &insert).await.expect("written");
+                    }
+                    lease.commit().await.expect("committed");
+                };
+                // Any number that is not the same each time.
+                polled(work, (at * 7 + task) % 13).await;
+            }
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.expect("a task");
+    }
+    let gauges = settled(&pool, |gauges| gauges.in_use == 0).await;
+    assert!(gauges.connections <= 4 && gauges.waiting == 0, "{gauges:?}");
+    assert_eq!(gauges.discarded_total, 0, "{gauges:?}");
+    let lease = pool.acquire().await.expect("a connection");
+    let halves = "select count(*)::text from \
+                  (select 1 from t group by task, a having count(*) % 2 = 1) as odd";
+    assert_eq!(texts(&lease, halves).await.expect("read"), ["0"]);
+    let all = texts(&lease, "select (count(*) > 0)::text from t").await.expect("read");
+    assert_eq!(all, ["true"]);
+}
+
 #[tokio::test]
 async fn what_nobody_waits_for_is_stopped_on_the_server() {
     let database = database();
