@@ -42,7 +42,7 @@ mod types;
 mod value;
 pub mod write;
 
-pub use aggregation::{AggregateFunction, Aggregation, Measure};
+pub use aggregation::{Accumulator, AggregateFunction, Aggregation, Groups, Measure, Summable};
 pub use buffer::{BufferedRow, RowBuffer};
 pub use column::{ColumnType, unexpected};
 pub use cursor::Cursor;

@@ -100,7 +100,7 @@ impl Provider for Memory {
 
     fn capability(&self) -> Capability {
         Capability {
-            aggregates: false,
+            aggregates: true,
             atomic_writes: true,
             count: true,
             keyset: true,
@@ -121,6 +121,7 @@ impl Provider for Memory {
             term.set(Support::Exact);
         }
         ask.set_sort(Support::Exact);
+        ask.set_aggregation(Support::Exact);
     }
 
     async fn read(&self, read: &Read, sink: &mut dyn RowSink) -> Result<ReadReport> {

@@ -1,5 +1,7 @@
 //! Who does what of a query: the store, or Sora above it.
 
+mod aggregate;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,7 +9,8 @@ use crate::provider::{Capability, DynProvider};
 use crate::query::{Fallback, Query};
 use crate::read::{Pace, Read};
 use crate::{
-    Binding, Error, ErrorKind, FilterLimits, Name, Predicate, Result, Schema, Sort, Value,
+    Aggregation, Binding, Error, ErrorKind, FilterLimits, Name, Predicate, Result, Schema, Sort,
+    Value,
 };
 
 /// How well a store does a part of a query.
@@ -31,6 +34,8 @@ pub struct Negotiation {
     terms: Vec<Term>,
     sort: Vec<Sort>,
     sort_support: Support,
+    aggregation: Option<Arc<Aggregation>>,
+    aggregation_support: Support,
 }
 
 /// A condition of a query's filter, and how well the store decides it.
@@ -58,6 +63,10 @@ pub struct Plan {
     pub residual_offset: u64,
     /// After how many rows Sora stops; none if the store does, or there is no limit.
     pub residual_limit: Option<u64>,
+    /// What is computed over the rows.
+    pub aggregation: Option<Arc<Aggregation>>,
+    /// Whether Sora computes it.
+    pub residual_aggregation: bool,
     /// How many of the read's columns the caller asked for; those behind serve filter and sort.
     pub width: usize,
     /// The filter, bound to the schema: what a cursor is checked against.
@@ -72,7 +81,19 @@ impl Negotiation {
     pub fn new(binding: Arc<Binding>, filter: Vec<Predicate>, sort: Vec<Sort>) -> Self {
         let terms =
             filter.into_iter().map(|predicate| Term { predicate, support: Support::default() });
-        Self { binding, terms: terms.collect(), sort, sort_support: Support::default() }
+        Self {
+            binding,
+            terms: terms.collect(),
+            sort,
+            sort_support: Support::default(),
+            aggregation: None,
+            aggregation_support: Support::default(),
+        }
+    }
+
+    /// Returns the question with what is computed over the rows.
+    pub fn aggregating(self, aggregation: Arc<Aggregation>) -> Self {
+        Self { aggregation: Some(aggregation), ..self }
     }
 
     /// The table, and what the catalogue says of it.
@@ -103,6 +124,21 @@ impl Negotiation {
     /// Says how well the store sorts.
     pub fn set_sort(&mut self, support: Support) {
         self.sort_support = support;
+    }
+
+    /// What is computed over the rows that meet the whole filter, if anything is.
+    pub fn aggregation(&self) -> Option<&Arc<Aggregation>> {
+        self.aggregation.as_ref()
+    }
+
+    /// How well the store computes it; `Inexact` counts as not at all.
+    pub fn aggregation_support(&self) -> Support {
+        self.aggregation_support
+    }
+
+    /// Says how well the store computes it.
+    pub fn set_aggregation(&mut self, support: Support) {
+        self.aggregation_support = support;
     }
 }
 
@@ -173,7 +209,10 @@ impl Plan {
 
     /// Whether the store does all of it.
     pub fn is_pushed(&self) -> bool {
-        self.residual().next().is_none() && !self.residual_sort && self.residual_after.is_none()
+        self.residual().next().is_none()
+            && !self.residual_sort
+            && self.residual_after.is_none()
+            && !self.residual_aggregation
     }
 
     /// The bound of what is done above the store.
@@ -187,13 +226,11 @@ impl Plan {
     /// Returns the error of a read that exceeded the bound.
     pub fn exceeded(&self) -> Error {
         let schema = self.read.binding.schema();
-        let what = match self.residual().next() {
-            Some(term) => format!("the condition {}", term.display(schema)),
-            None => "the sort".into(),
-        };
+        let remedy = if self.aggregation.is_none() { ", add a limit," } else { "" };
         let message = format!(
-            "{what} is not done by {} here, and doing it in memory went beyond {} rows; \
-             narrow the filter, add a limit, or raise Fallback::Scan {{ rows_max }}",
+            "{} is not done by {} here, and doing it in memory went beyond {} rows; \
+             narrow the filter{remedy} or raise Fallback::Scan {{ rows_max }}",
+            self.residual_part(),
             self.provider,
             self.rows_max()
         );
@@ -208,7 +245,7 @@ impl Plan {
         filter: Predicate,
         provider: &'static str,
     ) -> Self {
-        let Negotiation { binding, terms, sort, sort_support } = ask;
+        let Negotiation { binding, terms, sort, sort_support, .. } = ask;
         let schema = binding.schema().clone();
         let pushed = terms.iter().filter(|term| term.support > Support::Unsupported);
         let residual: Vec<&Predicate> = terms
@@ -269,6 +306,8 @@ impl Plan {
             residual_after: after.filter(|_| !after_pushed),
             residual_offset: if all_pushed { 0 } else { query.offset },
             residual_limit: query.limit.filter(|_| !all_pushed),
+            aggregation: None,
+            residual_aggregation: false,
             width,
             filter,
             fallback: query.fallback,
@@ -280,17 +319,25 @@ impl Plan {
         if self.fallback != Fallback::Reject || self.is_pushed() {
             return Ok(());
         }
-        let schema = self.read.binding.schema();
-        let what = match self.residual().next() {
-            Some(term) => format!("the condition {}", term.display(schema)),
-            None if self.residual_sort => "the sort".into(),
-            None => "the cursor".into(),
-        };
         let message = format!(
-            "{what} is not done by {} here, and Fallback::Reject forbids doing it in memory",
+            "{} is not done by {} here, and Fallback::Reject forbids doing it in memory",
+            self.residual_part(),
             self.provider
         );
         Err(Error::new(ErrorKind::Unsupported, message))
+    }
+
+    /// Names the first part that the store does not do.
+    fn residual_part(&self) -> String {
+        let schema = self.read.binding.schema();
+        match (self.residual().next(), &self.aggregation) {
+            (Some(term), _) => format!("the condition {}", term.display(schema)),
+            (None, Some(aggregation)) => {
+                format!("the aggregation {}", aggregation.display(schema))
+            }
+            (None, None) if self.residual_sort => "the sort".into(),
+            (None, None) => "the cursor".into(),
+        }
     }
 }
 
@@ -381,7 +428,11 @@ impl fmt::Display for Plan {
                 if self.residual_sort { "sorted in memory:" } else { "sorted by the store:" };
             writeln!(f, "  {label} {}", SortList(&self.sort, schema))?;
         }
-        if let Some(limit) = self.read.limit {
+        if let Some(aggregation) = &self.aggregation {
+            let who = if self.residual_aggregation { "in memory" } else { "by the store" };
+            writeln!(f, "  aggregated {who}: {}", aggregation.display(schema))?;
+        }
+        if let Some(limit) = self.read.limit.filter(|_| self.aggregation.is_none()) {
             writeln!(f, "  limited by the store: {limit}")?;
         }
         if let Some(limit) = self.residual_limit {

@@ -64,7 +64,8 @@ pub enum Output {
     Rows,
     /// Their number alone, in [`ReadReport::count`]; nothing reaches the sink.
     Count,
-    /// What is computed over them.
+    /// What is computed over them. `columns` are those that it reads; `limit` counts its rows, and
+    /// there is no sort.
     Aggregate(Arc<Aggregation>),
 }
 
@@ -112,6 +113,14 @@ impl Read {
             output: Output::Rows,
             pace: Pace::Scan,
             for_update: false,
+        }
+    }
+
+    /// The number of cells of the rows that the sink receives.
+    pub fn width(&self) -> usize {
+        match &self.output {
+            Output::Aggregate(aggregation) => aggregation.width(),
+            _ => self.columns.len(),
         }
     }
 

@@ -1,6 +1,8 @@
 //! What differs between the stores that speak SQL.
 
-use sora_core::{Assigned, Cell, Column, Error, LiveColumn, LiveTable, Pattern, RowBuffer, Type};
+use sora_core::{
+    Assigned, Cell, Column, Error, LiveColumn, LiveTable, Measure, Pattern, RowBuffer, Type,
+};
 
 use crate::walk::Walk;
 use crate::{Operand, Out};
@@ -66,6 +68,12 @@ pub trait Dialect: Sized {
 
     /// Writes the sum of a column and a value, which fails on overflow and leaves null as it is.
     fn add<O: Out>(walk: &mut Walk<'_, Self, O>, column: u16, value: Cell<'_>);
+
+    /// Writes a measure of a column other than its count, as [`AggregateFunction`] says it: exact,
+    /// failing where it does not fit, by value and text by bytes. It holds no value.
+    ///
+    /// [`AggregateFunction`]: sora_core::AggregateFunction
+    fn measure<O: Out>(walk: &mut Walk<'_, Self, O>, measure: Measure);
 
     /// Writes the type, key and default of a column in the definition of its table.
     ///

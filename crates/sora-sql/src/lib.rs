@@ -6,6 +6,7 @@
 //! [`Dialect`]; every value is bound, every name is quoted.
 
 mod access;
+mod aggregate;
 mod bulk;
 mod change;
 mod condition;

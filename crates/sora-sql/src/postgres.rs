@@ -4,7 +4,10 @@ pub(crate) mod column;
 
 use std::fmt::Write as _;
 
-use sora_core::{Assigned, Cell, Column, Error, LiveColumn, LiveTable, Pattern, RowBuffer, Type};
+use sora_core::{
+    AggregateFunction, Assigned, Cell, Column, Error, LiveColumn, LiveTable, Measure, Pattern,
+    RowBuffer, Type,
+};
 
 use self::column::cast;
 use crate::dialect::{Dialect, KeyRole};
@@ -160,6 +163,30 @@ impl Dialect for Postgres {
         column::add(walk, column, value);
     }
 
+    fn measure<O: Out>(walk: &mut Walk<'_, Self, O>, measure: Measure) {
+        let Some(column) = measure.column else { return };
+        let column_type = walk.column_type(column);
+        match (measure.function, column_type) {
+            (AggregateFunction::Min | AggregateFunction::Max, column_type) => {
+                extreme(walk, measure.function, column, column_type);
+            }
+            (AggregateFunction::Average, Type::F64) => {
+                around(walk, "sum(", column, "::float8) / count(");
+                walk.column(column);
+                walk.text(")");
+            }
+            (AggregateFunction::Average, _) => {
+                // With so many digits the quotient lies on the same side of every float as the mean.
+                around(walk, "(round(sum(", column, ")::numeric, 100) / count(");
+                walk.column(column);
+                walk.text("))::float8");
+            }
+            (_, Type::I64) => around(walk, "sum(", column, ")::int8"),
+            (_, Type::F64) => around(walk, "sum(", column, "::float8)"),
+            _ => around(walk, "sum(", column, ")"),
+        }
+    }
+
     fn define(text: &mut String, column: &Column, role: KeyRole) -> Result<(), Error> {
         column::define(text, column, role)
     }
@@ -222,4 +249,35 @@ fn like<O: Out>(walk: &mut Walk<'_, Postgres, O>, column: u16, pattern: &Pattern
     // setting `standard_conforming_strings`.
     walk.text(" LIKE ");
     walk.compared(column, Cell::Text(&like_pattern(pattern)));
+}
+
+/// Writes the smallest or largest value of a column. Not every type has one in every version of the
+/// server: such a value is told by what is in the same order and has one.
+fn extreme<O: Out>(
+    walk: &mut Walk<'_, Postgres, O>,
+    function: AggregateFunction,
+    column: u16,
+    column_type: Type,
+) {
+    let is_max = function == AggregateFunction::Max;
+    walk.text(match (column_type, is_max) {
+        (Type::Bool, true) => "bool_or(",
+        (Type::Bool, false) => "bool_and(",
+        (Type::Bytes, true) => "decode(max(encode(",
+        (Type::Bytes, false) => "decode(min(encode(",
+        (_, true) => "max(",
+        (_, false) => "min(",
+    });
+    walk.ordered_operand(column);
+    walk.text(match column_type {
+        Type::Bytes => ", 'hex') COLLATE \"C\"), 'hex')",
+        Type::Uuid => "::text COLLATE \"C\")::uuid",
+        _ => ")",
+    });
+}
+
+fn around<O: Out>(walk: &mut Walk<'_, Postgres, O>, before: &str, column: u16, behind: &str) {
+    walk.text(before);
+    walk.column(column);
+    walk.text(behind);
 }

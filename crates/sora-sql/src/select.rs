@@ -22,8 +22,12 @@ pub fn select<D: Dialect, O: Out>(read: &Read, portion: Portion, limit: Option<u
     }
     walk.table();
     walk.conditions(read, portion);
-    if O::TEXT && read.output == Output::Rows {
-        walk.order(&read.sort);
+    if O::TEXT {
+        match &read.output {
+            Output::Rows => walk.order(&read.sort),
+            Output::Aggregate(aggregation) => walk.groups(aggregation),
+            _ => {}
+        }
     }
     match limit_literal::<D>(read, portion) {
         Some(literal) if O::TEXT => walk.text(&format!(" LIMIT {literal}")),
@@ -100,9 +104,10 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
             self.text("SELECT count(*) FROM (");
         }
         self.text("SELECT ");
-        match read.output {
+        match &read.output {
             Output::Count if inner => self.text("1"),
             Output::Count => self.text("count(*)"),
+            Output::Aggregate(aggregation) => self.aggregates(aggregation),
             _ => {
                 self.read_columns(&read.columns);
                 for column in label_columns::<D>(&read.binding, &read.columns) {
@@ -134,7 +139,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
         }
     }
 
-    fn order(&mut self, sort: &[Sort]) {
+    pub(crate) fn order(&mut self, sort: &[Sort]) {
         for (index, sort) in sort.iter().enumerate() {
             self.text(if index > 0 { ", " } else { " ORDER BY " });
             self.ordered_operand(sort.column);

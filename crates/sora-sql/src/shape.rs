@@ -23,7 +23,8 @@ pub fn read_shape<D: Dialect>(read: &Read, portion: Portion, shape: &mut Vec<u8>
     let flags = u8::from(read.limit.is_some())
         | u8::from(read.offset > 0) << 1
         | u8::from(read.output == Output::Count) << 2
-        | u8::from(read.after.is_some()) << 3;
+        | u8::from(read.after.is_some()) << 3
+        | u8::from(matches!(read.output, Output::Aggregate(_))) << 4;
     shape.extend([0, keys, flags, portion as u8]);
     if D::LIMIT_LITERAL_MAX > 0 {
         let literal = limit_literal::<D>(read, portion).unwrap_or(u64::MAX);
@@ -37,6 +38,14 @@ pub fn read_shape<D: Dialect>(read: &Read, portion: Portion, shape: &mut Vec<u8>
         let null = after.get(index).is_some_and(Value::is_null);
         column(sort.column, shape);
         shape.push(u8::from(sort.descending) | u8::from(null) << 1);
+    }
+    if let Output::Aggregate(aggregation) = &read.output {
+        columns(&aggregation.group, shape);
+        for measure in &*aggregation.measures {
+            shape.push(measure.function as u8);
+            // No table has so many columns.
+            column(measure.column.unwrap_or(u16::MAX), shape);
+        }
     }
 }
 

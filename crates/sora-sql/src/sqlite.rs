@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use sora_core::{
-    Assigned, Cell, Column, Decimal, Error, LiveColumn, LiveTable, Pattern, RowBuffer, Type,
+    AggregateFunction, Assigned, Cell, Column, Decimal, Error, LiveColumn, LiveTable, Measure,
+    Pattern, RowBuffer, Type,
 };
 
 use crate::dialect::{Dialect, KeyRole};
@@ -12,8 +13,8 @@ use crate::out::{Operand, Out, quote};
 use crate::table::not_assigned;
 use crate::walk::{Walk, key_name};
 
-/// The dialect of SQLite, on connections that know `rarray`, `sora_add`, `sora_decimal_add` and the
-/// collation `sora_decimal`.
+/// The dialect of SQLite, on connections that know `rarray`, `sora_add`, `sora_decimal_add`, the
+/// aggregate functions `sora_sum` and `sora_avg`, and the collation `sora_decimal`.
 #[derive(Clone, Copy, Debug)]
 pub struct Sqlite;
 
@@ -158,6 +159,23 @@ impl Dialect for Sqlite {
         for limit in limits {
             walk.text(", ");
             walk.out.value(Cell::I64(limit), Operand::Number);
+        }
+        walk.text(")");
+    }
+
+    fn measure<O: Out>(walk: &mut Walk<'_, Self, O>, measure: Measure) {
+        let Some(column) = measure.column else { return };
+        let (function, is_ordered) = match measure.function {
+            AggregateFunction::Min => ("min(", true),
+            AggregateFunction::Max => ("max(", true),
+            // SQLite's own rounds what goes beyond 64 bits, or fails in some orders of the rows.
+            AggregateFunction::Average => ("sora_avg(", false),
+            _ => ("sora_sum(", false),
+        };
+        walk.text(function);
+        match is_ordered {
+            true => walk.ordered_operand(column),
+            false => walk.column(column),
         }
         walk.text(")");
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 
+mod aggregates;
 mod conditions;
 mod postgres;
 mod postgres_writes;

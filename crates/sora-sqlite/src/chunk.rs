@@ -34,7 +34,7 @@ pub(crate) fn send(
 ) {
     let pulled = AtomicU64::new(0);
     let mut sink = Sender {
-        rows: RowBuffer::new(read.columns.len()),
+        rows: RowBuffer::new(read.width()),
         received: Vec::new(),
         counts: !read.residual.is_empty(),
         pulled: &pulled,

@@ -1,12 +1,12 @@
 //! What Sora adds to SQLite's SQL on each connection: the order and the sum of decimals, and sums
-//! that fail instead of overflowing.
+//! and means that are exact and fail instead of overflowing.
 
 use std::cmp::Ordering;
 
-use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::functions::{Aggregate, Context, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Result};
-use sora_core::Decimal;
+use sora_core::{Accumulator, AggregateFunction, Cell, Decimal, Error, ErrorKind};
 
 use crate::failure::{CELL_PREFIX, SUM_PREFIX};
 
@@ -19,7 +19,50 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
     rusqlite::vtab::array::load_module(connection)?;
     connection.create_collation("sora_decimal", compare_decimals)?;
     connection.create_scalar_function("sora_add", 4, flags, add)?;
-    connection.create_scalar_function("sora_decimal_add", 4, flags, add_decimals)
+    connection.create_scalar_function("sora_decimal_add", 4, flags, add_decimals)?;
+    connection.create_aggregate_function("sora_sum", 1, flags, Total(AggregateFunction::Sum))?;
+    connection.create_aggregate_function("sora_avg", 1, flags, Total(AggregateFunction::Average))
+}
+
+/// `sora_sum(column)` and `sora_avg(column)`, of integers, floats, and decimals as text.
+struct Total(AggregateFunction);
+
+impl Aggregate<Accumulator, Value> for Total {
+    fn init(&self, _: &mut Context<'_>) -> Result<Accumulator> {
+        Ok(Accumulator::new(self.0))
+    }
+
+    fn step(&self, context: &mut Context<'_>, total: &mut Accumulator) -> Result<()> {
+        let cell = match context.get_raw(0) {
+            ValueRef::Null => return Ok(()),
+            ValueRef::Integer(value) => Cell::I64(value),
+            ValueRef::Real(value) => Cell::F64(value),
+            other => {
+                let text = other.as_str().ok().and_then(|text| text.parse::<Decimal>().ok());
+                let found = text.ok_or_else(|| {
+                    let message = "the stored cell is no number, so nothing can be added";
+                    failed(CELL_PREFIX, message)
+                })?;
+                Cell::Decimal(found)
+            }
+        };
+        total.add(cell).map_err(|error| failed_sum(&error))
+    }
+
+    fn finalize(&self, _: &mut Context<'_>, total: Option<Accumulator>) -> Result<Value> {
+        let Some(total) = total else { return Ok(Value::Null) };
+        match total.finish().map_err(|error| failed_sum(&error))? {
+            sora_core::Value::I64(total) => Ok(Value::Integer(total)),
+            sora_core::Value::F64(total) => Ok(Value::Real(total)),
+            sora_core::Value::Decimal(total) => Ok(Value::Text(total.to_string())),
+            _ => Ok(Value::Null),
+        }
+    }
+}
+
+fn failed_sum(error: &Error) -> rusqlite::Error {
+    let prefix = if error.kind() == ErrorKind::Data { CELL_PREFIX } else { SUM_PREFIX };
+    failed(prefix, error.message())
 }
 
 /// Orders canonical decimals by value; what is none sorts first, by its bytes.
@@ -121,6 +164,30 @@ mod tests {
         assert!(
             sum("sora_decimal_add('99.99', '0.01', 4, 2)").expect_err("full").contains("4 digits")
         );
+    }
+
+    #[test]
+    fn totals_are_exact_in_every_order() {
+        let of = |function: &str, values: &str| {
+            sum(&format!("{function}(column1) FROM (VALUES {values})"))
+        };
+        assert_eq!(
+            of("sora_sum", "(9223372036854775807), (1), (-1)"),
+            Ok(Value::Integer(i64::MAX))
+        );
+        let overflow = of("sora_sum", "(9223372036854775807), (1)").expect_err("overflow");
+        assert_eq!(
+            overflow,
+            "the sum does not fit: 9223372036854775808 goes beyond the 64 bits of an integer"
+        );
+        assert_eq!(of("sora_avg", "(1), (NULL), (2)"), Ok(Value::Real(1.5)));
+        assert_eq!(of("sora_sum", "('0.10'), ('0.25')"), Ok(Value::Text("0.35".into())));
+        assert_eq!(of("sora_avg", "('0.10'), ('0.20')"), Ok(Value::Real(0.15)));
+        assert_eq!(of("sora_sum", "(1.5), (-1.5)"), Ok(Value::Real(0.0)));
+        assert!(of("sora_sum", "(9e999), (-9e999)").is_err());
+        assert!(of("sora_sum", "(x'00')").expect_err("bytes").contains("no number"));
+        assert_eq!(of("sora_sum", "(NULL)"), Ok(Value::Null));
+        assert_eq!(sum("sora_avg(1) WHERE FALSE"), Ok(Value::Null));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! [`Sqlite`] is a [`Provider`](sora_core::provider::Provider): a file, or a private database in
 //! memory, reached by one writing connection on a thread of its own and several reading ones.
 
+mod aggregate;
 mod binder;
 mod checkpoint;
 mod chunk;

@@ -1,7 +1,7 @@
 //! What SQLite does as Sora would.
 
 use sora_core::plan::{Negotiation, Support};
-use sora_core::{Binding, Predicate};
+use sora_core::{AggregateFunction, Aggregation, Binding, Measure, Predicate};
 
 /// More columns of a sort would be more values than a statement takes.
 const SORT_COLUMNS_MAX: usize = 64;
@@ -21,6 +21,18 @@ pub(crate) fn negotiate(ask: &mut Negotiation) {
     let sort = ask.sort();
     if sort.len() <= SORT_COLUMNS_MAX && sort.iter().all(|sort| sorts(sort.column)) {
         ask.set_sort(Support::Exact);
+    }
+    let aggregates = |aggregation: &Aggregation| {
+        let measured = |measure: &Measure| match (measure.function, measure.column) {
+            // Null is null in every type.
+            (AggregateFunction::Count, _) | (_, None) => true,
+            (_, Some(column)) => compared(&binding, column) == Support::Exact,
+        };
+        let grouped = |column: &u16| compared(&binding, *column) == Support::Exact;
+        aggregation.group.iter().all(grouped) && aggregation.measures.iter().all(measured)
+    };
+    if ask.aggregation().is_some_and(|aggregation| aggregates(aggregation)) {
+        ask.set_aggregation(Support::Exact);
     }
 }
 

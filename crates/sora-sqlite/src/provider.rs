@@ -235,6 +235,7 @@ impl Provider for Sqlite {
 
     fn capability(&self) -> Capability {
         let mut capability = Capability::NONE;
+        capability.aggregates = true;
         capability.atomic_writes = true;
         capability.count = true;
         capability.keyset = true;

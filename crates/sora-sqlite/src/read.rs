@@ -8,6 +8,7 @@ use sora_core::read::{Access, Gate, Output, Read, ReadReport};
 use sora_core::{Error, Result, RowSink};
 use sora_sql::{Portion, portions, read_shape, render, select};
 
+use crate::aggregate;
 use crate::binder::Binder;
 use crate::failure::store_error;
 use crate::row::SteppedRow;
@@ -25,6 +26,10 @@ pub(crate) fn run(
     let at = |error: Error| error.with("table", read.binding.schema().table());
     if read.output == Output::Count {
         return count(db, statements, read).map_err(at);
+    }
+    if let Output::Aggregate(aggregation) = &read.output {
+        let mut statement = prepare(db, statements, read, Portion::All, read.limit).map_err(at)?;
+        return aggregate::step(&mut statement, read, aggregation, pulled, sink).map_err(at);
     }
     let mut gate = read.gate(sink);
     for portion in portions(read) {

@@ -67,6 +67,7 @@
 //!
 //! [`Timestamp`], [`Date`] and [`Decimal`] are column types without any feature.
 
+pub mod aggregate;
 mod batch;
 mod client;
 mod collect;

@@ -110,6 +110,11 @@ impl ReadOutcome {
         self.plan.residual_sort
     }
 
+    /// Whether what was computed over the rows was computed above the store.
+    pub fn is_aggregated_in_memory(&self) -> bool {
+        self.plan.residual_aggregation
+    }
+
     /// Rows that the store handed out.
     pub fn received(&self) -> u64 {
         self.received

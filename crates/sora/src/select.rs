@@ -4,11 +4,12 @@ use std::fmt;
 use std::panic::Location;
 
 use sora_core::{
-    Cursor, Entity, Error, ErrorKind, Fallback, Filter, Operation, Predicate, Projection, Query,
-    Result, Row, SortBy,
+    Aggregation, Cursor, Entity, Error, ErrorKind, Fallback, Filter, Operation, Predicate,
+    Projection, Query, Result, Row, SortBy,
 };
 
 use crate::Table;
+use crate::aggregate::{Aggregated, GroupBy, Grouped, Measures, aggregate_all};
 use crate::collect::{Decode, Nothing, PageEnd};
 use crate::entity_stream::EntityStream;
 use crate::outcome::Rows;
@@ -58,7 +59,7 @@ impl<'a, E: Entity> Select<'a, E> {
     }
 }
 
-impl<E: Entity, T: Send + 'static> Select<'_, E, T> {
+impl<'a, E: Entity, T: Send + 'static> Select<'a, E, T> {
     /// Sorts by a field, behind the fields given before. The key follows as a tie-break.
     pub fn sort(self, by: SortBy<E>) -> Self {
         self.with(|query| query.sort.push(by.sort()))
@@ -190,6 +191,29 @@ impl<E: Entity, T: Send + 'static> Select<'_, E, T> {
     /// As [`fetch`](Select::fetch).
     pub async fn explain(self) -> Result<Explanation> {
         self.table.explain(&self.query?, false).await
+    }
+
+    /// Groups the rows by a field, or a tuple of up to four, to compute over each group.
+    #[expect(clippy::needless_pass_by_value, reason = "fields are constants")]
+    pub fn group_by<G: GroupBy<E>>(self, group: G) -> Grouped<'a, E, G> {
+        Grouped {
+            table: self.table,
+            query: self.query,
+            group: group.columns(),
+            groups_max: Aggregation::GROUPS_MAX,
+            location: self.location,
+            marker: std::marker::PhantomData,
+        }
+    }
+
+    /// Computes over all rows that meet the filter: counts, sums and more, as
+    /// [`aggregate`](crate::aggregate) names them. One round trip.
+    ///
+    /// # Errors
+    ///
+    /// As [`Grouped::aggregate`].
+    pub async fn aggregate<M: Measures<E>>(self, measures: M) -> Result<Aggregated<M::Values>> {
+        aggregate_all(self.table, &self.query?, &measures, self.location).await
     }
 
     async fn read(&self, limit: Option<u64>, end: PageEnd) -> Result<Rows<T>> {

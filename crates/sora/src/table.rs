@@ -1,5 +1,6 @@
 //! One table of a store, without the type of its rows: where the flow of every operation is decided.
 
+mod aggregate;
 mod batch;
 mod group;
 mod key;
@@ -15,6 +16,7 @@ use sora_core::provider::Capability;
 use sora_core::{Binding, CellSink, Intake, LiveTable, Result, RowBuffer, Schema};
 
 pub use batch::Batch;
+pub(crate) use read::Reader;
 pub use read::{Explanation, Page};
 pub use stream::{RowStream, StreamOptions};
 

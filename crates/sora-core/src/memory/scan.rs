@@ -9,12 +9,16 @@ use crate::provider::StorePlan;
 use crate::read::{Access, Output, Read, ReadReport};
 use crate::row::missing_cell;
 use crate::{
-    Binding, Cell, Error, ErrorKind, Name, Predicate, Result, Row, RowBuffer, RowSink, order,
+    Aggregation, Binding, Cell, Error, ErrorKind, Groups, Name, Predicate, Result, Row, RowBuffer,
+    RowSink, order,
 };
 
 /// Pushes the rows of a read into the sink.
 pub(super) fn run(table: &Table, read: &Read, sink: &mut dyn RowSink) -> Result<ReadReport> {
     check(table, &read.binding)?;
+    if let Output::Aggregate(aggregation) = &read.output {
+        return aggregate(table, read, aggregation, sink);
+    }
     let mut counter = Counter(0);
     let counts = read.output == Output::Count;
     let mut gate = read.gate(if counts { &mut counter } else { sink });
@@ -24,6 +28,24 @@ pub(super) fn run(table: &Table, read: &Read, sink: &mut dyn RowSink) -> Result<
     })?;
     let report = gate.report();
     Ok(if counts { ReadReport::counted(counter.0) } else { report })
+}
+
+/// Pushes what is computed over the rows of a read into the sink.
+fn aggregate(
+    table: &Table,
+    read: &Read,
+    aggregation: &Aggregation,
+    sink: &mut dyn RowSink,
+) -> Result<ReadReport> {
+    let mut groups = Groups::new(read.binding.schema(), &read.columns, aggregation)?;
+    let mut gate = read.gate(&mut groups);
+    // The limit counts groups, not rows.
+    let rows = Read { limit: None, output: Output::Rows, ..read.clone() };
+    for_each(table, &rows, &mut |row| {
+        let projected = Projected { binding: &read.binding, row, columns: &read.columns };
+        Ok(gate.row(&projected)?.is_continue())
+    })?;
+    Ok(ReadReport::received(groups.finish(read.limit, sink)?))
 }
 
 /// Says how a read is run; with `analyze`, runs it.
@@ -44,8 +66,11 @@ pub(super) fn explain(table: &Table, read: &Read, analyze: bool) -> Result<Store
         let sorted = is_key_order(table, read);
         plan.lines.push(if sorted { "in the order of the key" } else { "sort" }.into());
     }
+    if let Output::Aggregate(aggregation) = &read.output {
+        plan.lines.push(format!("aggregate {}", aggregation.display(schema)));
+    }
     if analyze {
-        let mut rows = RowBuffer::new(read.columns.len());
+        let mut rows = RowBuffer::new(read.width());
         let report = run(table, read, &mut rows)?;
         let found = report.count.unwrap_or(report.received);
         plan.lines.push(format!("{found} of {} rows", table.len()));

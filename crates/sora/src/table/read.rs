@@ -85,22 +85,7 @@ impl Table {
         query: &'a Query,
         analyze: bool,
     ) -> impl Future<Output = Result<Explanation>> + Send + 'a {
-        let location = Location::caller();
-        async move {
-            let mut watch = Watch::start(self.store(), self.name(), Operation::Explain, location);
-            let span = watch.span();
-            let explained = async {
-                let plan = Arc::new(self.plan(query, false)?);
-                watch.plan(&plan);
-                let task = Administer::Explain { read: plan.read.clone(), analyze };
-                match self.store().provider.administer(&task).await? {
-                    Administered::Explained(store) => Ok(Explanation { plan, store }),
-                    other => Err(unexpected_answer(&other)),
-                }
-            };
-            let explained = explained.instrument(span).await;
-            watch.end(explained)
-        }
+        self.explain_at(|| self.plan(query, false), analyze, Location::caller())
     }
 
     /// Reads the row with a key into a sink, and says whether there is one. One round trip.
@@ -159,6 +144,27 @@ impl Table {
         let report = self.read_again(&mut read, sink).await?;
         watch.read(report, report.received);
         Ok(report.received > 0)
+    }
+
+    pub(super) async fn explain_at(
+        &self,
+        plan: impl FnOnce() -> Result<Plan> + Send,
+        analyze: bool,
+        location: &'static Location<'static>,
+    ) -> Result<Explanation> {
+        let mut watch = Watch::start(self.store(), self.name(), Operation::Explain, location);
+        let span = watch.span();
+        let explained = async {
+            let plan = Arc::new(plan()?);
+            watch.plan(&plan);
+            let task = Administer::Explain { read: plan.read.clone(), analyze };
+            match self.store().provider.administer(&task).await? {
+                Administered::Explained(store) => Ok(Explanation { plan, store }),
+                other => Err(unexpected_answer(&other)),
+            }
+        };
+        let explained = explained.instrument(span).await;
+        watch.end(explained)
     }
 
     pub(crate) async fn get_at(
@@ -309,18 +315,27 @@ impl Table {
         sink: &mut dyn RowSink,
     ) -> Result<(ReadReport, Collected)> {
         let mut collect = Collect::new(plan, page, sink);
-        let report = if self.capability().residual || plan.read.residual.is_empty() {
-            self.read_from(reader, &plan.read, &mut collect).await?
-        } else {
-            let mut gate = plan.read.gate(&mut collect);
-            self.read_from(reader, &plan.read, &mut gate).await?;
-            gate.report()
-        };
+        let report = self.read_gated(reader, &plan.read, &mut collect).await?;
         let collected = collect.finish()?;
         if report.exceeded || collected.exceeded {
             return Err(plan.exceeded());
         }
         Ok((report, collected))
+    }
+
+    /// Reads through the read's gate, unless the store applies residual conditions itself.
+    pub(super) async fn read_gated(
+        &self,
+        reader: &mut Reader<'_>,
+        read: &Read,
+        sink: &mut dyn RowSink,
+    ) -> Result<ReadReport> {
+        if self.capability().residual || read.residual.is_empty() {
+            return self.read_from(reader, read, sink).await;
+        }
+        let mut gate = read.gate(sink);
+        self.read_from(reader, read, &mut gate).await?;
+        Ok(gate.report())
     }
 
     async fn read_from(

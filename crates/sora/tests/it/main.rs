@@ -1,5 +1,6 @@
 //! The repository and the table, on every store that needs no server.
 
+mod aggregates;
 mod events;
 mod joined;
 mod layers;
