@@ -28,6 +28,8 @@ pub enum Profile {
     SortNone,
     /// No start behind a position.
     KeysetNone,
+    /// Nothing that is computed over rows.
+    AggregateNone,
     /// All, but two rows or keys at a time.
     Small,
     /// Nothing but to hand out all rows, to find one by its key and to write one.
@@ -43,7 +45,7 @@ pub struct Constrained {
 
 impl Profile {
     /// All profiles.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Full,
         Self::Relational,
         Self::ScalarOnly,
@@ -51,6 +53,7 @@ impl Profile {
         Self::FilterNone,
         Self::SortNone,
         Self::KeysetNone,
+        Self::AggregateNone,
         Self::Small,
         Self::Nothing,
     ];
@@ -58,7 +61,9 @@ impl Profile {
     /// How well a store of this profile decides a condition at most.
     fn filter_support(self, term: &Predicate) -> Support {
         let is_done = match self {
-            Self::Full | Self::SortNone | Self::KeysetNone | Self::Small => true,
+            Self::Full | Self::SortNone | Self::KeysetNone | Self::AggregateNone | Self::Small => {
+                true
+            }
             Self::FilterInexact => return Support::Inexact,
             Self::FilterNone | Self::Nothing => false,
             Self::Relational => !has_pattern(term),
@@ -100,6 +105,9 @@ impl Constrained {
         }
         if read.output == Output::Count && !capability.count {
             return Err(refused("count"));
+        }
+        if matches!(read.output, Output::Aggregate(_)) && !capability.aggregates {
+            return Err(refused("aggregate"));
         }
         if let Access::Keys(keys) = &read.access {
             check_max(keys.len(), capability.keys_max, "keys")?;
@@ -168,6 +176,10 @@ impl Provider for Constrained {
             Profile::Small => {
                 capability.keys_max = capability.keys_max.min(2);
                 capability.rows_max = capability.rows_max.min(2);
+            }
+            Profile::AggregateNone => {
+                capability.aggregates = false;
+                capability.count = false;
             }
             Profile::FilterNone => capability.residual = false,
             Profile::KeysetNone | Profile::SortNone => capability.keyset = false,

@@ -5,7 +5,7 @@ use sora_core::provider::BoxFuture;
 
 use crate::data::DECIMAL;
 use crate::lines::{
-    change, filter, insert, key, outcome, page, race, scan, schema, session, sort, table,
+    aggregate, change, filter, insert, key, outcome, page, race, scan, schema, session, sort, table,
 };
 use crate::report::Verdict;
 use crate::store::Store;
@@ -45,6 +45,7 @@ const NULLS: &str = "an exact sort has nulls first ascending and last descending
 const SORTS: &str = "an exact sort of several columns goes by one after another";
 const LIMIT: &str = "a limit is met exactly";
 const KEYSET: &str = "a keyset read starts right behind its position";
+const AGGREGATES: &str = "an exact aggregation gives what its measures say";
 const EACH: &str = "a write reports one outcome for each row";
 const ORDER: &str = "outcomes stand in the order of their rows";
 const AFFECTED: &str = "a write counts the rows that it wrote";
@@ -111,6 +112,10 @@ pub(crate) const LINES: &[Line] = lines! {
     "a keyset read starts right behind its position" [SORTS, LIMIT] => page::keyset;
     "keyset pages miss and repeat no row while others come and go" [KEYSET] => page::others_come_and_go;
 
+    "an exact aggregation gives what its measures say" [NULLS, VALUES, RECEIVED] => aggregate::measured;
+    "exact groups are by value and come in order, null first" [AGGREGATES, LIMIT] => aggregate::grouped;
+    "a total that does not fit is an error" [AGGREGATES] => aggregate::totals;
+
     "a write reports one outcome for each row" => outcome::one_for_each;
     "outcomes stand in the order of their rows" [EACH] => outcome::in_order;
     "a write counts the rows that it wrote" => outcome::affected;
@@ -168,6 +173,8 @@ pub(crate) const TABLE_LINES: &[Line] = lines! {
     "a query gives the same rows whoever does its parts" => table::read::same_rows;
     "a page is taken behind what is done in memory" => table::read::page_last;
     "what is done in memory is bounded, or refused before it runs" => table::read::bounded;
+    "an aggregation gives the same groups whoever computes it" => table::aggregate::same_groups;
+    "what is aggregated in memory is bounded, or refused before it runs" => table::aggregate::bounded;
     "a look-up of many keys has one slot for each" => table::read::slots;
     "a result says what happened" => table::read::outcome;
     "a cursor belongs to its query" => table::read::cursors_are_bound;

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sora::{Sora, Table};
+use sora_core::plan::Plan;
 use sora_core::provider::{Provider, SharedProvider};
 use sora_core::write::{Change, OnConflict};
 use sora_core::{
@@ -16,6 +17,7 @@ use sora_core::{
 };
 
 use self::generate::{Case, Question, Walk};
+use crate::expected::Expected;
 use crate::random::Random;
 use crate::store::{Cells, in_order};
 
@@ -153,6 +155,9 @@ async fn compare(
     let schema = table.schema().clone();
     let mut expected = evaluate(&schema, rows, &question.filter).map_err(|e| e.to_string())?;
     found.dividing += u64::from(!expected.is_empty() && expected.len() < rows.len());
+    if question.walk == Walk::Aggregate {
+        return compare_groups(found, table, &expected, question).await;
+    }
     let sort = question.total_sort(&schema);
     if let Some(sort) = &sort {
         expected.sort_by(|left, right| in_order(sort, left, right));
@@ -163,7 +168,7 @@ async fn compare(
     asked.map_err(|error| format!("  the store says: {error}"))?;
     let (offset, limit) = match question.walk {
         Walk::Page { offset, limit } => (offset, limit),
-        Walk::All | Walk::Cursors { .. } | Walk::Count => (0, usize::MAX),
+        Walk::Aggregate | Walk::All | Walk::Cursors { .. } | Walk::Count => (0, usize::MAX),
     };
     let expected: Vec<&Cells> = expected.into_iter().skip(offset).take(limit).collect();
     if question.walk == Walk::Count {
@@ -186,6 +191,26 @@ async fn compare(
         return Ok(());
     }
     Err(difference(&expected, &answer.rows, &answer.plan))
+}
+
+/// Compares what is computed over the rows that meet the filter.
+async fn compare_groups(
+    found: &mut Differential,
+    table: &Table,
+    rows: &[&Cells],
+    question: &Question,
+) -> Result<(), String> {
+    let expected = Expected::of(table.schema(), rows, &question.aggregation);
+    let query = Query { filter: question.filter.clone(), ..Query::default() };
+    let mut answer = Answer::default();
+    let aggregation = Arc::new(question.aggregation.clone());
+    let outcome = table.aggregate(&query, &aggregation, &mut answer).await;
+    let plan = outcome.as_ref().ok().map(|outcome| outcome.plan().clone());
+    found.pushed += u64::from(plan.as_ref().is_some_and(Plan::is_pushed));
+    expected.compare(outcome.map(|_| answer.rows.as_slice())).map_err(|why| {
+        let plan = plan.map_or_else(String::new, |plan| plan.explain().replace('\n', "\n  "));
+        format!("  {why}\n  {plan}")
+    })
 }
 
 fn evaluate<'r>(schema: &Schema, rows: &'r [Cells], filter: &Predicate) -> Result<Vec<&'r Cells>> {
@@ -243,7 +268,7 @@ impl Answer {
                 self.count = table.count(&query).await?;
                 return Ok(());
             }
-            Walk::All => {}
+            Walk::Aggregate | Walk::All => {}
             Walk::Page { offset, limit } => {
                 query.offset = offset as u64;
                 query.limit = Some(limit as u64);
@@ -347,10 +372,11 @@ impl Question {
             })
             .collect();
         format!(
-            "  filter {}\n  sort {sort:?}, {:?}, columns {:?}",
+            "  filter {}\n  sort {sort:?}, {:?}, columns {:?}, aggregation {}",
             self.filter.display(schema),
             self.walk,
-            columns(&self.columns)
+            columns(&self.columns),
+            self.aggregation.display(schema)
         )
     }
 }

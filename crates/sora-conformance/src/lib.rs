@@ -23,6 +23,7 @@ mod constrained;
 mod contract;
 mod data;
 mod differential;
+mod expected;
 mod history;
 mod lines;
 mod probe;

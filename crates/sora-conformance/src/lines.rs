@@ -1,5 +1,6 @@
 //! The checks behind the lines of the contract.
 
+pub(crate) mod aggregate;
 pub(crate) mod change;
 pub(crate) mod filter;
 pub(crate) mod insert;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sora_core::{
-    Column, Comparison, Date, Decimal, Pattern, Predicate, Schema, Sort, Timestamp, Truth, Type,
-    Value,
+    AggregateFunction, Aggregation, Column, Comparison, Date, Decimal, Measure, Pattern, Predicate,
+    Schema, Sort, Timestamp, Truth, Type, Value,
 };
 
 use super::Pool;
@@ -29,12 +29,15 @@ pub(super) struct Question {
     pub(super) filter: Predicate,
     pub(super) sort: Vec<Sort>,
     pub(super) columns: Vec<u16>,
+    /// What is computed over the rows, if they are walked over so.
+    pub(super) aggregation: Aggregation,
     pub(super) walk: Walk,
 }
 
 /// How the rows are asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Walk {
+    Aggregate,
     All,
     Count,
     Page {
@@ -251,7 +254,9 @@ impl Question {
             ),
         };
         let sort = writer.sort();
-        let walk = match random.below(10) {
+        let aggregation = writer.aggregation();
+        let walk = match random.below(12) {
+            10 | 11 => Walk::Aggregate,
             0..=3 => Walk::All,
             4 => Walk::Count,
             5..=7 => Walk::Page { offset: random.below(12), limit: random.below(15) },
@@ -263,7 +268,7 @@ impl Question {
             1 => vec![*random.pick(&all)],
             _ => schema.key().to_vec(),
         };
-        Self { filter, sort, columns, walk }
+        Self { filter, sort, columns, aggregation, walk }
     }
 }
 
@@ -373,6 +378,33 @@ impl Writer<'_> {
             2 | 3 => between(self.random, column_type),
             _ => self.random.pick(&self.pools[usize::from(column)]).clone(),
         }
+    }
+
+    fn aggregation(&mut self) -> Aggregation {
+        use AggregateFunction::{Average, Count, Max, Min, Sum};
+        let mut group: Vec<u16> = Vec::new();
+        for _ in 0..*self.random.pick(&[0, 1, 1, 1, 2]) {
+            let column = self.column();
+            if self.schema.column(column).column_type.is_sortable() && !group.contains(&column) {
+                group.push(column);
+            }
+        }
+        let mut measures = vec![Measure::ROWS];
+        for _ in 0..self.random.below(4) {
+            let column = self.column();
+            let functions: &[AggregateFunction] = match self.schema.column(column).column_type {
+                Type::I64 | Type::F64 | Type::Decimal { .. } => &[Count, Min, Max, Sum, Average],
+                Type::Json => &[Count],
+                _ => &[Count, Min, Max],
+            };
+            measures.push(Measure::new(*self.random.pick(functions), column));
+        }
+        let groups_max = if self.random.percent(10) { 3 } else { Aggregation::GROUPS_MAX };
+        Aggregation { groups_max, ..Aggregation::new(group, measures) }
+    }
+
+    fn column(&mut self) -> u16 {
+        u16::try_from(self.random.below(self.schema.columns().len())).unwrap_or(0)
     }
 
     fn sort(&mut self) -> Vec<Sort> {

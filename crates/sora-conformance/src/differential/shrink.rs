@@ -1,7 +1,7 @@
 //! Smaller questions that are still answered wrongly.
 
 use sora::Table;
-use sora_core::{Predicate, Schema};
+use sora_core::{Aggregation, Measure, Predicate, Schema};
 
 use super::generate::{Question, Walk};
 use super::{Differential, compare};
@@ -44,6 +44,22 @@ fn smaller(schema: &Schema, question: &Question) -> Vec<Question> {
     {
         all.push(Question { walk: Walk::Page { offset: 0, limit }, ..question.clone() });
     }
+    if question.walk == Walk::Aggregate {
+        let Aggregation { group, measures, .. } = &question.aggregation;
+        let mut with = |group: Vec<u16>, measures: Vec<Measure>| {
+            let groups_max = question.aggregation.groups_max;
+            let aggregation = Aggregation { groups_max, ..Aggregation::new(group, measures) };
+            all.push(Question { aggregation, ..question.clone() });
+        };
+        for at in 0..group.len() {
+            with(without(group, at), measures.to_vec());
+        }
+        for at in 0..measures.len() {
+            if measures.len() > 1 {
+                with(group.to_vec(), without(measures, at));
+            }
+        }
+    }
     for at in 0..question.sort.len() {
         let mut sort = question.sort.clone();
         sort.remove(at);
@@ -53,6 +69,12 @@ fn smaller(schema: &Schema, question: &Question) -> Vec<Question> {
         all.push(Question { filter, ..question.clone() });
     }
     all
+}
+
+fn without<T: Clone>(list: &[T], at: usize) -> Vec<T> {
+    let mut list = list.to_vec();
+    list.remove(at);
+    list
 }
 
 fn smaller_predicates(predicate: &Predicate) -> Vec<Predicate> {

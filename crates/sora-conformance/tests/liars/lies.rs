@@ -1,5 +1,6 @@
 //! The lies, in the order of the lines that they break.
 
+mod aggregate;
 mod change;
 mod filter;
 mod insert;
@@ -25,6 +26,7 @@ pub(crate) fn lies() -> Vec<Lie> {
         filter::LIES,
         key::LIES,
         order::LIES,
+        aggregate::LIES,
         insert::LIES,
         change::LIES,
         report::LIES,

@@ -48,16 +48,19 @@ fn a_liar_without_a_lie_is_green() {
 /// What is wrong with a filter or a sort, random questions find too.
 #[test]
 fn random_questions_find_false_claims() {
-    let about = ["exact ", "an exact sort", "a keyset read", "a count"];
-    // What is done without a claim gives no wrong row.
-    let is_claimed = |lie: &Lie| !lie.name.starts_with("does not claim");
+    let about =
+        ["exact filters", "exact comb", "exact pat", "an exact ", "a keyset read", "a count"];
+    // What is done without a claim gives no wrong row; the mean of a few random digits is near.
+    let is_claimed = |lie: &Lie| {
+        !lie.name.starts_with("does not claim") && lie.name != "rounds means to 15 digits"
+    };
     let is_meant =
         |lie: &&Lie| is_claimed(lie) && about.iter().any(|line| lie.line.starts_with(line));
     let lies = lies();
     let mut asked = 0;
     for lie in lies.iter().filter(is_meant) {
         asked += 1;
-        let found = run(sora_conformance::differential(|| async { Liar::new(*lie) }, 1, 10_000));
+        let found = run(sora_conformance::differential(|| async { Liar::new(*lie) }, 1, 30_000));
         assert!(!found.is_equal(), "{}: {found}", lie.name);
     }
     assert!(asked > 20);

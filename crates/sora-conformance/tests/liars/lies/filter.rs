@@ -45,7 +45,7 @@ pub(crate) const LIES: &[Lie] = &[
                 _ => false,
             };
             if read.filter.iter().any(is_not_null) {
-                rows.retain(|row| row.last() != Some(&Value::Json("null".into())));
+                rows.retain(|row| !row.contains(&Value::Json("null".into())));
             }
         },
         ..Lie::NONE

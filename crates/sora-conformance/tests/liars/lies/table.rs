@@ -39,6 +39,26 @@ pub(crate) const LIES: &[Lie] = &[
         ..Lie::NONE
     },
     Lie {
+        name: "loses a group of a table that has five",
+        line: "an aggregation gives the same groups whoever computes it",
+        rows: |read, rows| {
+            if is_of(read, "aggregated") && rows.len() == 5 {
+                rows.pop();
+            }
+        },
+        ..Lie::NONE
+    },
+    Lie {
+        name: "hands out fewer rows than there are to aggregate",
+        line: "what is aggregated in memory is bounded, or refused before it runs",
+        rows: |read, rows| {
+            if is_of(read, "aggregates") {
+                rows.truncate(30);
+            }
+        },
+        ..Lie::NONE
+    },
+    Lie {
         name: "gives a row that was not listed",
         line: "a look-up of many keys has one slot for each",
         read: |read| {
