@@ -26,8 +26,9 @@ use crate::{Binding, Error, ErrorKind, LiveTable, Result, RowSink, Timestamp};
 /// A store that lives as long as the process.
 ///
 /// Clones share one store. Reads work on a snapshot and never wait for a writer; one writer works
-/// at a time. A session is the writer from its opening to its end: another session, or a write
-/// beside it, waits for that end, so a task that holds a session writes through it alone.
+/// at a time. A session that writes is the writer from its opening to its end: another one, or a write
+/// beside it, waits for that end, so a task that holds a session writes through it alone. One that only
+/// reads has a snapshot and keeps nobody waiting.
 ///
 /// A write copies the table once for each snapshot that a read or a session still holds.
 #[derive(Clone)]
@@ -48,6 +49,10 @@ type Tables = BTreeMap<Box<str>, Arc<Table>>;
 impl Memory {
     /// The most rows or keys of one read or write.
     pub const ROWS_MAX: usize = 10_000;
+
+    /// How long whoever uses the store should let a write wait for a session. The store itself knows
+    /// no time, and lets it wait until the session ends.
+    pub const WRITER_WAIT_MS: u32 = 5_000;
 
     /// Returns an empty store that tells the time by the system's clock.
     pub fn new() -> Self {
@@ -113,6 +118,7 @@ impl Provider for Memory {
             rows_max: Self::ROWS_MAX,
             transactions: true,
             write_lanes: 0,
+            writer_wait_ms: Some(Self::WRITER_WAIT_MS),
         }
     }
 
@@ -162,7 +168,10 @@ impl Provider for Memory {
     }
 
     async fn open(&self, options: SessionOptions) -> Result<Box<dyn Session>> {
-        let gate = self.store.gate.lock_arc().await;
+        let gate = match options.read_only {
+            true => None,
+            false => Some(self.store.gate.lock_arc().await),
+        };
         Ok(Box::new(MemorySession::new(self.clone(), options, gate)))
     }
 }

@@ -47,6 +47,8 @@ pub struct Event<'a> {
     pub location: &'static Location<'static>,
     /// The request that it was part of, if the caller runs inside one.
     pub request: Option<RequestId>,
+    /// Whether it ran inside a transaction, which has an event of its own at its end.
+    pub in_transaction: bool,
 }
 
 /// Tells the operations of one request from those of others.
@@ -92,7 +94,7 @@ pub enum End {
     Done,
     /// With an error, or with at least one row that failed.
     Failed(ErrorKind),
-    /// The caller dropped it before its end.
+    /// The caller dropped it before its end, or rolled it back.
     Dropped,
 }
 
@@ -162,6 +164,7 @@ impl<'a> Event<'a> {
             end: End::Dropped,
             location,
             request: None,
+            in_transaction: false,
         }
     }
 }

@@ -100,6 +100,9 @@ pub struct Capability {
     pub transactions: bool,
     /// How many groups of joined writes pay at once; none if joining them does not pay.
     pub write_lanes: usize,
+    /// How long a write waits for the one writer, if there is but one: a session that writes keeps
+    /// all other writes waiting until its end. None where it does not.
+    pub writer_wait_ms: Option<u32>,
 }
 
 impl Capability {
@@ -118,10 +121,11 @@ impl Capability {
         rows_max: 1,
         transactions: false,
         write_lanes: 0,
+        writer_wait_ms: None,
     };
 
     /// The facts by name, for tables and checks.
-    pub fn facts(self) -> [(&'static str, String); 13] {
+    pub fn facts(self) -> [(&'static str, String); 14] {
         [
             ("aggregates", self.aggregates.to_string()),
             ("atomic_writes", self.atomic_writes.to_string()),
@@ -136,6 +140,10 @@ impl Capability {
             ("rows_max", self.rows_max.to_string()),
             ("transactions", self.transactions.to_string()),
             ("write_lanes", self.write_lanes.to_string()),
+            (
+                "writer_wait_ms",
+                self.writer_wait_ms.map_or_else(|| "none".into(), |wait_ms| wait_ms.to_string()),
+            ),
         ]
     }
 }

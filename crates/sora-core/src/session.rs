@@ -10,6 +10,9 @@ use crate::{Result, RowSink};
 
 /// A transaction on a connection of its own. It sees its own writes; nobody else does before the
 /// commit. Dropping it rolls back.
+///
+/// A read that is given up before its end leaves the session as it was; a write that is given up
+/// leaves one that may only be rolled back or dropped.
 pub trait Session: Debug + Send {
     /// What keeps it apart from other transactions: at least what was asked for.
     fn isolation(&self) -> Isolation;

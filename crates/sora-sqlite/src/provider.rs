@@ -245,6 +245,7 @@ impl Provider for Sqlite {
         capability.returning = true;
         capability.rows_max = 10_000;
         capability.transactions = true;
+        capability.writer_wait_ms = Some(self.0.config.busy_timeout_ms);
         capability
     }
 

@@ -14,7 +14,9 @@ use sora_core::{
 };
 use tracing::Instrument;
 
+use crate::transaction::{self, Transaction, TransactionGuard, TransactionOptions};
 use crate::watch::Watch;
+use crate::writer::Writers;
 use crate::{Repository, Table};
 
 /// A store, with its layers and observers. Cheap to clone; all clones share the store.
@@ -27,6 +29,8 @@ pub struct Sora {
 pub(crate) struct Store {
     pub(crate) provider: SharedProvider,
     pub(crate) observers: Box<[Arc<dyn Observer>]>,
+    /// The transactions that keep the store's one writer, if it has but one.
+    pub(crate) writers: Arc<Writers>,
 }
 
 /// Opens a store with layers and observers.
@@ -106,6 +110,147 @@ impl Sora {
         }
     }
 
+    /// Begins a transaction, which [`commit`](TransactionGuard::commit) ends; dropped, it is rolled
+    /// back. One round trip, and one for its end.
+    ///
+    /// ```
+    /// # #[cfg(feature = "derive")]
+    /// # mod example {
+    /// # use sora::{Entity, Sora};
+    /// # #[derive(Debug, Entity)]
+    /// # #[sora(table = "accounts")]
+    /// # struct Account { #[sora(key)] owner: String, balance: i64 }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # pub async fn main() -> sora::Result<()> {
+    /// # let store = Sora::open("memory:").await?;
+    /// # store.ensure_schema::<Account>().await?;
+    /// # let accounts = store.repository::<Account>().await?;
+    /// let tx = store.begin().await?;
+    /// accounts.within(&tx).insert(&Account { owner: "Ada".into(), balance: 5 }).await?;
+    /// assert!(accounts.get("Ada").await?.is_none()); // beside the transaction
+    /// tx.commit().await?;
+    /// assert!(accounts.get("Ada").await?.is_some());
+    /// # Ok(())
+    /// # }
+    /// # }
+    /// # #[cfg(feature = "derive")]
+    /// # example::main().unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] before any work if the store has no transactions. Where one
+    /// transaction writes at a time, [`ErrorKind::Busy`] after the store's wait for the writer, and
+    /// [`ErrorKind::InvalidInput`] at once inside the closure of another.
+    #[track_caller]
+    pub fn begin(&self) -> impl Future<Output = Result<TransactionGuard>> + Send {
+        let location = Location::caller();
+        async move { transaction::begin(&self.store, &TransactionOptions::new(), location).await }
+    }
+
+    /// Begins a transaction, with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`begin`](Sora::begin).
+    #[track_caller]
+    pub fn begin_with(
+        &self,
+        options: TransactionOptions,
+    ) -> impl Future<Output = Result<TransactionGuard>> + Send {
+        let location = Location::caller();
+        async move { transaction::begin(&self.store, &options, location).await }
+    }
+
+    /// Runs a closure in a transaction: committed if it returns a value, rolled back if it returns an
+    /// error, panics or is dropped. Two round trips beside those of the closure.
+    ///
+    /// The error of the closure is of any type that one of Sora can be turned into.
+    ///
+    /// ```
+    /// # #[cfg(feature = "derive")]
+    /// # mod example {
+    /// # use sora::{Entity, Sora};
+    /// # #[derive(Debug, Entity)]
+    /// # #[sora(table = "accounts")]
+    /// # struct Account { #[sora(key)] owner: String, balance: i64 }
+    /// #[derive(Debug)]
+    /// enum Refused {
+    ///     TooPoor,
+    ///     Store(sora::Error),
+    /// }
+    ///
+    /// impl From<sora::Error> for Refused {
+    ///     fn from(error: sora::Error) -> Self {
+    ///         Self::Store(error)
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # pub async fn main() -> sora::Result<()> {
+    /// # let store = Sora::open("memory:").await?;
+    /// # store.ensure_schema::<Account>().await?;
+    /// # let accounts = &store.repository::<Account>().await?;
+    /// # accounts.insert(&Account { owner: "Ada".into(), balance: 5 }).await?;
+    /// # accounts.insert(&Account { owner: "Eve".into(), balance: 0 }).await?;
+    /// // `accounts` is a reference, so that the closure can run more than once.
+    /// let paid = store.transaction(|tx| async move {
+    ///     let accounts = accounts.within(&tx);
+    ///     let ada = accounts.get_for_update("Ada").await?;
+    ///     accounts.patch("Eve", [Account::BALANCE.add(7)]).await?;
+    ///     if ada.is_none_or(|ada| ada.balance < 7) {
+    ///         return Err(Refused::TooPoor);
+    ///     }
+    ///     accounts.patch("Ada", [Account::BALANCE.add(-7)]).await?;
+    ///     Ok(())
+    /// });
+    /// assert!(matches!(paid.await, Err(Refused::TooPoor)));
+    /// assert_eq!(accounts.get("Eve").await?.unwrap().balance, 0);
+    /// # Ok(())
+    /// # }
+    /// # }
+    /// # #[cfg(feature = "derive")]
+    /// # example::main().unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// That of the closure; those of [`begin`](Sora::begin) and
+    /// [`commit`](TransactionGuard::commit).
+    #[track_caller]
+    pub fn transaction<T, E, F, Fut>(&self, body: F) -> impl Future<Output = Result<T, E>> + Send
+    where
+        T: Send,
+        E: From<Error> + Send,
+        F: FnMut(Transaction) -> Fut + Send,
+        Fut: Future<Output = Result<T, E>> + Send,
+    {
+        let location = Location::caller();
+        async move { transaction::run(&self.store, &TransactionOptions::new(), body, location).await }
+    }
+
+    /// Runs a closure in a transaction, with options, which may say that it runs again after it has
+    /// lost against another transaction.
+    ///
+    /// # Errors
+    ///
+    /// As [`transaction`](Sora::transaction), those of the last run.
+    #[track_caller]
+    pub fn transaction_with<T, E, F, Fut>(
+        &self,
+        options: TransactionOptions,
+        body: F,
+    ) -> impl Future<Output = Result<T, E>> + Send
+    where
+        T: Send,
+        E: From<Error> + Send,
+        F: FnMut(Transaction) -> Fut + Send,
+        Fut: Future<Output = Result<T, E>> + Send,
+    {
+        let location = Location::caller();
+        async move { transaction::run(&self.store, &options, body, location).await }
+    }
+
     /// Asks whether the store answers. One round trip.
     pub async fn ping(&self) -> Result<()> {
         self.store.provider.administer(&Administer::Ping).await.map(drop)
@@ -158,6 +303,7 @@ impl Sora {
         let watch = Watch::start(&self.store, schema.table(), Operation::EnsureSchema, location);
         let span = watch.span();
         let ensured = async {
+            self.store.pass_writers(location).await?;
             match self.store.provider.administer(&Administer::Ensure(schema.clone())).await? {
                 Administered::Ensured(report) => Ok(report),
                 other => Err(unexpected_answer(&other)),
@@ -169,6 +315,29 @@ impl Sora {
 }
 
 impl Store {
+    /// How long a write waits for a transaction that keeps the store's one writer, if it has but one.
+    pub(crate) fn writer_wait_ms(&self) -> Option<u32> {
+        self.provider.capability().writer_wait_ms
+    }
+
+    /// Lets a write beside the transactions of this process go on, or fails in time.
+    pub(crate) async fn pass_writers(&self, location: &'static Location<'static>) -> Result<()> {
+        match self.writer_wait_ms() {
+            Some(wait_ms) => self.writers.pass(wait_ms, location).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses what needs transactions before anything is done.
+    pub(crate) fn check_transactions(&self) -> Result<()> {
+        if self.provider.capability().transactions {
+            return Ok(());
+        }
+        let message =
+            format!("{} cannot open a transaction, which this needs", self.provider.name());
+        Err(Error::new(ErrorKind::Unsupported, message))
+    }
+
     /// Tells every observer.
     pub(crate) fn emit(&self, event: &Event<'_>) {
         for observer in &*self.observers {
@@ -207,7 +376,8 @@ impl SoraBuilder {
     /// Uses a store that is open already.
     pub fn provider(self, provider: SharedProvider) -> Sora {
         let provider = self.layers.iter().fold(provider, |inner, layer| layer.layer(inner));
-        Sora { store: Arc::new(Store { provider, observers: self.observers.into() }) }
+        let observers = self.observers.into();
+        Sora { store: Arc::new(Store { provider, observers, writers: Arc::default() }) }
     }
 }
 
@@ -242,6 +412,12 @@ async fn open_provider(address: &str) -> Result<SharedProvider> {
 pub(crate) fn unexpected_answer(answer: &Administered) -> Error {
     let message = format!("the provider gave an answer to another task: {answer:?}");
     Error::new(ErrorKind::Internal, message)
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("provider", &self.provider.name()).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Sora {

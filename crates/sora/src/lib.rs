@@ -68,6 +68,7 @@
 //! [`Timestamp`], [`Date`] and [`Decimal`] are column types without any feature.
 
 pub mod aggregate;
+mod backoff;
 mod batch;
 mod client;
 mod collect;
@@ -76,15 +77,20 @@ mod lane;
 pub mod layers;
 mod outcome;
 mod repository;
+mod request;
 mod select;
 mod table;
+mod transaction;
 mod watch;
+mod writer;
 
+pub use backoff::Backoff;
 pub use batch::EntityBatch;
 pub use client::{Sora, SoraBuilder};
 pub use entity_stream::EntityStream;
 pub use outcome::{ReadOutcome, Rows, Source};
 pub use repository::{Expect, Repository};
+pub use request::in_request;
 pub use select::Select;
 pub use sora_core::*;
 #[cfg(feature = "derive")]
@@ -94,6 +100,7 @@ pub use sora_postgres as postgres;
 #[cfg(feature = "sqlite")]
 pub use sora_sqlite as sqlite;
 pub use table::{Batch, Explanation, Page, RowStream, StreamOptions, Table};
+pub use transaction::{Transaction, TransactionGuard, TransactionOptions};
 
 #[doc(hidden)]
 pub mod derive {

@@ -15,6 +15,7 @@ use crate::Table;
 use crate::batch::EntityBatch;
 use crate::collect::{Decode, DecodeOne};
 use crate::select::Select;
+use crate::transaction::Transaction;
 
 /// The table of an entity. Cheap to clone.
 ///
@@ -45,6 +46,15 @@ impl<E: Entity> Repository<E> {
         &self.table
     }
 
+    /// Returns the repository with all its operations as part of a transaction. No round trip.
+    ///
+    /// They see what was written in the transaction, and come one after another; see
+    /// [`Transaction`] for what else is so inside it. A stream fetches a page when it is asked for
+    /// it; one that cannot be fetched by keyset pages is read at once, within the query's fallback.
+    pub fn within(&self, transaction: &Transaction) -> Self {
+        Self::new(self.table.within(transaction))
+    }
+
     /// Returns the entity with a key, or none. One round trip; warm look-ups on SQLite make none.
     ///
     /// The key is given by value or reference, text as `&str`, several columns as a tuple of these.
@@ -57,7 +67,28 @@ impl<E: Entity> Repository<E> {
         let key = self.table.key(|out| key.encode_key(out));
         async move {
             let mut sink = DecodeOne { row: None, decode: E::decode };
-            self.table.get_at(key?, &mut sink, location).await?;
+            self.table.get_at(key?, false, &mut sink, location).await?;
+            Ok(sink.row)
+        }
+    }
+
+    /// Returns the entity with a key, or none, and locks its row against other writers until the end
+    /// of the transaction, which the repository is [`within`](Repository::within). One round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] outside a transaction, [`ErrorKind::ReadOnly`] in one that only
+    /// reads.
+    #[track_caller]
+    pub fn get_for_update<K: AsKey<E::Key> + Send>(
+        &self,
+        key: K,
+    ) -> impl Future<Output = Result<Option<Arc<E>>>> + Send {
+        let location = Location::caller();
+        let key = self.table.key(|out| key.encode_key(out));
+        async move {
+            let mut sink = DecodeOne { row: None, decode: E::decode };
+            self.table.get_at(key?, true, &mut sink, location).await?;
             Ok(sink.row)
         }
     }

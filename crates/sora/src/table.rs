@@ -6,6 +6,7 @@ mod group;
 mod key;
 mod lookup;
 mod read;
+mod session;
 mod stream;
 mod write;
 
@@ -23,6 +24,7 @@ pub use stream::{RowStream, StreamOptions};
 use self::group::{GroupCommit, Groups};
 use self::lookup::{Lookup, Lookups};
 use crate::client::Store;
+use crate::transaction::Transaction;
 
 /// A table: rows in, rows out, by the schema that an entity declares or the catalogue tells.
 ///
@@ -31,6 +33,8 @@ use crate::client::Store;
 #[derive(Clone)]
 pub struct Table {
     inner: Arc<Inner>,
+    /// The transaction that its operations are part of.
+    transaction: Option<Transaction>,
 }
 
 struct Inner {
@@ -60,7 +64,7 @@ impl Table {
         let lookups = Lookup::lanes(capability.lookup_lanes, capability.keys_max);
         let groups = GroupCommit::lanes(capability.write_lanes, capability.rows_max);
         let inner = Inner { store, schema, columns, key, binding, lookups, groups };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), transaction: None })
     }
 
     /// The name of the table.

@@ -12,6 +12,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use crate::client::Store;
+use crate::request;
 
 /// Measures one operation and tells the observers when it ends, also by being dropped.
 pub(crate) struct Watch<'a> {
@@ -30,26 +31,17 @@ impl<'a> Watch<'a> {
         operation: Operation,
         location: &'static Location<'static>,
     ) -> Self {
-        let span = tracing::debug_span!(
-            "sora",
-            table,
-            operation = operation.name(),
-            provider = store.provider.name(),
-            location = %location,
-            pushed = Empty,
-            residual = Empty,
-            received = Empty,
-            returned = Empty,
-            error = Empty,
-        );
+        let span = span(store, table, operation, location);
         let watched = !store.observers.is_empty();
-        Self {
-            event: Event::new(table, operation, store.provider.name(), location),
-            store,
-            plan: None,
-            started: watched.then(Instant::now),
-            span,
-        }
+        let mut event = Event::new(table, operation, store.provider.name(), location);
+        event.request = if watched { request::current() } else { None };
+        Self { event, store, plan: None, started: watched.then(Instant::now), span }
+    }
+
+    /// Says whether the operation is part of a transaction.
+    pub(crate) fn within(mut self, in_transaction: bool) -> Self {
+        self.event.in_transaction = in_transaction;
+        self
     }
 
     /// The span to run the operation in.
@@ -98,6 +90,27 @@ impl<'a> Watch<'a> {
         self.event.end = End::Failed(error.kind());
         self.span.record("error", tracing::field::display(error));
     }
+}
+
+/// Returns the span of an operation.
+pub(crate) fn span(
+    store: &Store,
+    table: &str,
+    operation: Operation,
+    location: &'static Location<'static>,
+) -> Span {
+    tracing::debug_span!(
+        "sora",
+        table,
+        operation = operation.name(),
+        provider = store.provider.name(),
+        location = %location,
+        pushed = Empty,
+        residual = Empty,
+        received = Empty,
+        returned = Empty,
+        error = Empty,
+    )
 }
 
 impl Drop for Watch<'_> {

@@ -17,11 +17,16 @@ pub(super) struct MemorySession {
     is_changed: bool,
     read_only: bool,
     savepoints: Vec<(u16, Tables)>,
-    _gate: MutexGuardArc<()>,
+    /// None if it only reads.
+    _gate: Option<MutexGuardArc<()>>,
 }
 
 impl MemorySession {
-    pub(super) fn new(memory: Memory, options: SessionOptions, gate: MutexGuardArc<()>) -> Self {
+    pub(super) fn new(
+        memory: Memory,
+        options: SessionOptions,
+        gate: Option<MutexGuardArc<()>>,
+    ) -> Self {
         Self {
             tables: memory.snapshot(),
             memory,
@@ -69,7 +74,7 @@ impl MemorySession {
 }
 
 impl Session for MemorySession {
-    /// One session at a time: there is nothing to be kept apart from.
+    /// One session at a time writes, and one that reads has a snapshot.
     fn isolation(&self) -> Isolation {
         Isolation::Serializable
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sora_core::provider::DynProvider;
+use sora_core::provider::{DynProvider, SessionOptions};
 use sora_core::write::OnConflict;
 use sora_core::{Binding, Column, RowBuffer, Schema, Type, Value};
 use sora_sqlite::{Sqlite, SqliteConfig};
@@ -55,7 +55,8 @@ async fn sessions_keep_the_log_within_its_bound() {
     let store = Store::with(bounded).await;
     let binding = notes(&store.sqlite).await;
     for id in 0..200 {
-        let mut session = DynProvider::open(&store.sqlite).await.expect("a session");
+        let mut session =
+            DynProvider::open(&store.sqlite, SessionOptions::default()).await.expect("a session");
         let row: &[Value] = &[Value::I64(id), text(&"x".repeat(20_000))];
         let one = insert(&binding, &[row], OnConflict::Fail);
         session.write(&one, &mut RowBuffer::new(0)).await.expect("written");

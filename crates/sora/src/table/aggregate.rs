@@ -61,11 +61,11 @@ impl Table {
         &self,
         query: &Query,
         aggregation: &Arc<Aggregation>,
-        reader: &mut Reader<'_>,
+        reader: &mut Reader<'_, '_>,
         sink: &mut dyn RowSink,
         location: &'static Location<'static>,
     ) -> Result<ReadOutcome> {
-        let mut watch = Watch::start(self.store(), self.name(), Operation::Aggregate, location);
+        let mut watch = self.watch(Operation::Aggregate, location);
         let span = watch.span();
         let outcome = async {
             let plan = Arc::new(self.aggregate_plan(query, aggregation)?);

@@ -8,6 +8,7 @@ use tracing::Instrument;
 
 use super::Table;
 use crate::collect::Nothing;
+use crate::transaction::Turn;
 use crate::watch::Watch;
 
 /// Writes that are collected and then done in one transaction, in order.
@@ -51,9 +52,9 @@ impl<'a> Batch<'a> {
         location: &'static Location<'static>,
     ) -> Result<Vec<Effect>> {
         let Self { table, changes } = self;
-        let mut watch = Watch::start(table.store(), table.name(), Operation::Batch, location);
+        let mut watch = table.watch(Operation::Batch, location);
         let span = watch.span();
-        let done = write_all(table, changes, &mut watch).instrument(span).await;
+        let done = write_all(table, changes, &mut watch, location).instrument(span).await;
         watch.end(done)
     }
 }
@@ -62,6 +63,7 @@ async fn write_all(
     table: &Table,
     changes: Vec<Result<Change>>,
     watch: &mut Watch<'_>,
+    location: &'static Location<'static>,
 ) -> Result<Vec<Effect>> {
     if changes.len() > Batch::CHANGES_MAX {
         let message = format!("a batch has at most {} writes", Batch::CHANGES_MAX);
@@ -77,21 +79,28 @@ async fn write_all(
     if writes.is_empty() {
         return Ok(Vec::new());
     }
-    let mut session = table.session().await?;
+    table.pass_writers(location).await?;
+    let mut turn = table.turn().await?;
+    let written = write_each(&mut turn, &writes, watch).await;
+    turn.end(written, |_| true).await
+}
+
+async fn write_each(
+    turn: &mut Turn<'_>,
+    writes: &[Write],
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Effect>> {
     let mut effects = Vec::with_capacity(writes.len());
     for (place, write) in writes.iter().enumerate() {
-        let report = session.write(write, &mut Nothing).await.map_err(|error| at(error, place))?;
+        let report = turn.write(write, &mut Nothing).await.map_err(|error| at(error, place))?;
         if let Some(error) = report.first_error() {
-            let error = at(error.clone(), place);
-            session.rollback().await?;
-            return Err(error);
+            return Err(at(error.clone(), place));
         }
         watch.wrote(write.change.len(), &report);
         for outcome in &report.outcomes {
             effects.push(outcome.effect()?);
         }
     }
-    session.commit().await?;
     Ok(effects)
 }
 

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use sora_core::plan::Plan;
-use sora_core::provider::{Administer, Administered, Session, StorePlan};
+use sora_core::provider::{Administer, Administered, StorePlan};
 use sora_core::read::{Access, Output, Pace, Read, ReadReport};
 use sora_core::{Cursor, ErrorKind, Operation, Query, Result, Row, RowBuffer, RowSink};
 use tracing::Instrument;
@@ -19,6 +19,7 @@ use crate::client::unexpected_answer;
 use crate::collect::{Collect, Collected, Nothing, PageEnd};
 use crate::lane::Admission;
 use crate::outcome::ReadOutcome;
+use crate::transaction::Turn;
 use crate::watch::Watch;
 
 /// What a query gave beside its rows.
@@ -39,10 +40,10 @@ pub struct Explanation {
     pub store: StorePlan,
 }
 
-/// Where a read goes: to the store, or into a transaction.
-pub(crate) enum Reader<'a> {
+/// Where a read goes: where its table does, or through a session that the operation has already.
+pub(crate) enum Reader<'a, 't> {
     Store,
-    Session(&'a mut dyn Session),
+    Turn(&'a mut Turn<'t>),
 }
 
 impl Table {
@@ -95,7 +96,23 @@ impl Table {
         key: RowBuffer,
         sink: &'a mut dyn RowSink,
     ) -> impl Future<Output = Result<bool>> + Send + 'a {
-        self.get_at(key, sink, Location::caller())
+        self.get_at(key, false, sink, Location::caller())
+    }
+
+    /// Reads the row with a key into a sink and locks it against other writers until the end of the
+    /// transaction, which the table is [`within`](Table::within). One round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] outside a transaction, [`ErrorKind::ReadOnly`] in one that only
+    /// reads.
+    #[track_caller]
+    pub fn get_for_update<'a>(
+        &'a self,
+        key: RowBuffer,
+        sink: &'a mut dyn RowSink,
+    ) -> impl Future<Output = Result<bool>> + Send + 'a {
+        self.get_at(key, true, sink, Location::caller())
     }
 
     /// Reads the rows with these keys, and calls `row` with each row that there is and the place of
@@ -123,7 +140,7 @@ impl Table {
     ) -> Result<bool> {
         let answer = match lookups.admit(key, |key| Waiting::new(self, key)) {
             Admission::Waits(answer) => answer,
-            Admission::Alone(key, _pass) => return self.get_alone(key, sink, watch).await,
+            Admission::Alone(key, _pass) => return self.get_alone(key, false, sink, watch).await,
         };
         let found = answer.await.map_err(|_| lookup::unanswered())??;
         let is_there = found.deliver(sink)?;
@@ -135,12 +152,17 @@ impl Table {
     async fn get_alone(
         &self,
         key: RowBuffer,
+        for_update: bool,
         sink: &mut dyn RowSink,
         watch: &mut Watch<'_>,
     ) -> Result<bool> {
         let mut read = Read::new(self.binding(), self.columns().clone());
         read.access = Access::Keys(Arc::new(key));
         read.pace = Pace::Lookup;
+        if for_update {
+            self.check_lock()?;
+            read.for_update = true;
+        }
         let report = self.read_again(&mut read, sink).await?;
         watch.read(report, report.received);
         Ok(report.received > 0)
@@ -152,7 +174,7 @@ impl Table {
         analyze: bool,
         location: &'static Location<'static>,
     ) -> Result<Explanation> {
-        let mut watch = Watch::start(self.store(), self.name(), Operation::Explain, location);
+        let mut watch = self.watch(Operation::Explain, location);
         let span = watch.span();
         let explained = async {
             let plan = Arc::new(plan()?);
@@ -170,20 +192,22 @@ impl Table {
     pub(crate) async fn get_at(
         &self,
         key: RowBuffer,
+        for_update: bool,
         sink: &mut dyn RowSink,
         location: &'static Location<'static>,
     ) -> Result<bool> {
-        let mut watch = Watch::start(self.store(), self.name(), Operation::Get, location);
+        let operation = if for_update { Operation::GetForUpdate } else { Operation::Get };
+        let mut watch = self.watch(operation, location);
         let span = watch.span();
         let read = {
             // Pinned where it is: moving it into the span's future would copy all of it.
             let read = pin!(async {
-                match &self.inner.lookups {
+                match self.inner.lookups.as_ref().filter(|_| self.transaction().is_none()) {
                     // Apart, so that the future of a look-up that joins nobody is small.
                     Some(lookups) => {
                         Box::pin(self.get_joined(lookups, key, sink, &mut watch)).await
                     }
-                    None => self.get_alone(key, sink, &mut watch).await,
+                    None => self.get_alone(key, for_update, sink, &mut watch).await,
                 }
             });
             read.instrument(span).await
@@ -200,7 +224,7 @@ impl Table {
     where
         F: FnMut(usize, &dyn Row) -> Result<()> + Send,
     {
-        let mut watch = Watch::start(self.store(), self.name(), Operation::GetMany, location);
+        let mut watch = self.watch(Operation::GetMany, location);
         let span = watch.span();
         let read = async {
             let (slots, distinct) = Slots::new(&keys)?;
@@ -227,7 +251,7 @@ impl Table {
         sink: &mut dyn RowSink,
         location: &'static Location<'static>,
     ) -> Result<Page> {
-        let mut watch = Watch::start(self.store(), self.name(), operation, location);
+        let mut watch = self.watch(operation, location);
         let span = watch.span();
         let page = self.page(query, end, sink, &mut watch).instrument(span).await;
         watch.end(page)
@@ -238,7 +262,7 @@ impl Table {
         query: &Query,
         location: &'static Location<'static>,
     ) -> Result<u64> {
-        let mut watch = Watch::start(self.store(), self.name(), Operation::Count, location);
+        let mut watch = self.watch(Operation::Count, location);
         let span = watch.span();
         let count = async {
             // What is counted has no order, no place to start and no end.
@@ -311,7 +335,7 @@ impl Table {
         &self,
         plan: &Plan,
         page: (Option<u64>, PageEnd),
-        reader: &mut Reader<'_>,
+        reader: &mut Reader<'_, '_>,
         sink: &mut dyn RowSink,
     ) -> Result<(ReadReport, Collected)> {
         let mut collect = Collect::new(plan, page, sink);
@@ -326,7 +350,7 @@ impl Table {
     /// Reads through the read's gate, unless the store applies residual conditions itself.
     pub(super) async fn read_gated(
         &self,
-        reader: &mut Reader<'_>,
+        reader: &mut Reader<'_, '_>,
         read: &Read,
         sink: &mut dyn RowSink,
     ) -> Result<ReadReport> {
@@ -340,16 +364,17 @@ impl Table {
 
     async fn read_from(
         &self,
-        reader: &mut Reader<'_>,
+        reader: &mut Reader<'_, '_>,
         read: &Read,
         sink: &mut dyn RowSink,
     ) -> Result<ReadReport> {
         match reader {
-            Reader::Session(session) => session.read(read, sink).await,
+            Reader::Turn(turn) => turn.read(read, sink).await,
             Reader::Store => {
-                let read = self.store().provider.read(read, sink).await;
+                let read = self.read_once(read, sink).await;
                 if let Err(error) = &read
                     && error.kind() == ErrorKind::Schema
+                    && self.transaction().is_none()
                 {
                     // The next call plans with what the table has become. This one was planned, and
                     // maybe sorted and cut, by what it was.
@@ -366,8 +391,9 @@ impl Table {
         read: &mut Read,
         sink: &mut dyn RowSink,
     ) -> Result<ReadReport> {
-        match self.store().provider.read(read, sink).await {
-            Err(error) if error.kind() == ErrorKind::Schema => {
+        match self.read_once(read, sink).await {
+            // Inside a transaction nothing can be described, and it may be over by now.
+            Err(error) if error.kind() == ErrorKind::Schema && self.transaction().is_none() => {
                 // Apart, so that the future of a read that finds its table as it was is small.
                 Box::pin(self.bind_again()).await?;
                 read.binding = self.binding();

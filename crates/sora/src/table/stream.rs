@@ -14,7 +14,8 @@ use futures_core::Stream;
 use sora_core::plan::Plan;
 use sora_core::read::Pace;
 use sora_core::{
-    End, Error, ErrorKind, Event, Operation, Query, Result, Row, RowBuffer, RowSink, Value,
+    End, Error, ErrorKind, Event, Operation, Query, RequestId, Result, Row, RowBuffer, RowSink,
+    Value,
 };
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 use super::Table;
 use super::read::Reader;
 use crate::collect::PageEnd;
+use crate::request;
 
 /// The rows of a query, page by page, fetched as they are taken: at most one page ahead.
 ///
@@ -50,6 +52,10 @@ enum State {
     Start,
     /// The next keyset page is on its way.
     Page(Task<Result<Fetched>>),
+    /// The next keyset page was not asked for: inside a transaction nothing is read ahead.
+    Next,
+    /// All was read at once and handed out.
+    Drained,
     /// One cursor pushes pages, and says when it is at its end.
     Cursor(mpsc::Receiver<Result<Pushed>>),
     End,
@@ -75,6 +81,7 @@ struct Tally {
     received: u64,
     returned: u64,
     end: End,
+    request: Option<RequestId>,
 }
 
 impl Default for StreamOptions {
@@ -111,6 +118,7 @@ impl Table {
             received: 0,
             returned: 0,
             end: End::Dropped,
+            request: request::current(),
         };
         let (table, plan) = (self.clone(), plan.map_err(Some));
         RowStream { table, plan, options, left: query.limit, state: State::Start, event }
@@ -133,14 +141,15 @@ impl RowStream {
     }
 
     fn poll_page(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<RowBuffer>>> {
-        if matches!(self.state, State::Start) {
-            self.state = match self.start() {
+        if matches!(self.state, State::Start | State::Next) {
+            self.state = match self.ask() {
                 Ok(state) => state,
                 Err(error) => return Poll::Ready(Some(Err(self.fail(error)))),
             };
         }
         let next = match &mut self.state {
-            State::Start | State::End => return Poll::Ready(None),
+            State::Start | State::Next | State::End => return Poll::Ready(None),
+            State::Drained => Ok((RowBuffer::default(), None)),
             State::Page(task) => match ready!(task.poll(context)) {
                 Ok(fetched) => {
                     self.event.received += fetched.received;
@@ -184,10 +193,16 @@ impl RowStream {
             plan.read.offset = 0;
             plan.residual_offset = 0;
             plan.read.after = Some(last.into());
+            if self.table.transaction().is_some() {
+                self.state = State::Next;
+                return Some(Ok(rows));
+            }
             match spawn_page(&self.table, plan, self.options.page_rows) {
                 Ok(task) => self.state = State::Page(task),
                 Err(error) => return Some(Err(self.fail(error))),
             }
+        } else if matches!(self.state, State::Page(_)) {
+            self.state = State::Drained;
         }
         Some(Ok(rows))
     }
@@ -198,7 +213,7 @@ impl RowStream {
         error
     }
 
-    fn start(&mut self) -> Result<State> {
+    fn ask(&mut self) -> Result<State> {
         let plan = match &mut self.plan {
             Ok(plan) => plan,
             Err(error) => return Err(error.take().unwrap_or_else(ended)),
@@ -207,11 +222,15 @@ impl RowStream {
             && plan.residual_after.is_none()
             && self.table.capability().keyset
             && !self.table.schema().key().is_empty();
-        if keyset {
+        if keyset || matches!(self.state, State::Next) {
             return spawn_page(&self.table, plan, self.options.page_rows).map(State::Page);
         }
         plan.read.limit = None;
         plan.residual_limit = None;
+        if self.table.transaction().is_some() {
+            // A cursor would keep the session from the writes that its consumer does in between.
+            return spawn_whole(&self.table, plan.clone(), self.left).map(State::Page);
+        }
         spawn_cursor(&self.table, plan.clone(), self.options.page_rows).map(State::Cursor)
     }
 }
@@ -225,6 +244,32 @@ fn spawn_page(table: &Table, plan: &Plan, page_rows: u64) -> Result<Task<Result<
         Ok(Fetched { rows, received: report.received, last: collected.last })
     };
     Ok(Task(runtime()?.spawn(fetch)))
+}
+
+/// Reads all rows at once.
+fn spawn_whole(table: &Table, plan: Plan, left: Option<u64>) -> Result<Task<Result<Fetched>>> {
+    let table = table.clone();
+    let fetch = async move {
+        let mut rows = RowBuffer::new(plan.width);
+        // One row beyond the bound tells that it is exceeded.
+        let limit = plan.rows_max().saturating_add(1).min(left.unwrap_or(u64::MAX));
+        let page = (Some(limit), PageEnd::Stop);
+        let (report, _) = table.run(&plan, page, &mut Reader::Store, &mut rows).await?;
+        if rows.len() as u64 > plan.rows_max() {
+            return Err(too_many(&table, plan.rows_max()));
+        }
+        Ok(Fetched { rows, received: report.received, last: None })
+    };
+    Ok(Task(runtime()?.spawn(fetch)))
+}
+
+fn too_many(table: &Table, rows_max: u64) -> Error {
+    let message = format!(
+        "inside a transaction a stream that {} cannot fetch by keyset pages is held in memory, up to \
+         {rows_max} rows; add a limit, raise Fallback::Scan {{ rows_max }}, or stream outside",
+        table.store().provider.name()
+    );
+    Error::new(ErrorKind::Limit, message).with("table", table.name())
 }
 
 /// Reads by one cursor on a thread of its own, where waiting for the consumer blocks nobody else.
@@ -364,6 +409,8 @@ impl Drop for RowStream {
         seen.returned = event.returned;
         seen.duration = event.started.elapsed();
         seen.end = event.end;
+        seen.request = event.request;
+        seen.in_transaction = table.transaction().is_some();
         store.emit(&seen);
     }
 }

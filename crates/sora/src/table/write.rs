@@ -4,7 +4,6 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use sora_core::plan::{Plan, Support};
-use sora_core::provider::{Session, SessionOptions};
 use sora_core::write::{Change, OnConflict, Outcome, Target, Write, WriteReport};
 use sora_core::{
     Assignment, Cell, Error, ErrorKind, Intake, Operation, Query, Result, Retry, RowBuffer,
@@ -18,6 +17,7 @@ use super::key::no_key;
 use super::read::{Reader, chunks};
 use crate::collect::{Nothing, PageEnd};
 use crate::lane::Admission;
+use crate::transaction::Turn;
 use crate::watch::Watch;
 
 impl Table {
@@ -102,7 +102,7 @@ impl Table {
         returning: Option<(Arc<[u16]>, &mut dyn RowSink)>,
         location: &'static Location<'static>,
     ) -> Result<WriteReport> {
-        let mut watch = Watch::start(self.store(), self.name(), operation_of(&change), location);
+        let mut watch = self.watch(operation_of(&change), location);
         let span = watch.span();
         let rows = change.len();
         let written = async {
@@ -113,6 +113,7 @@ impl Table {
             };
             self.check(&change)?;
             let writes = self.divide(change, atomic, columns.as_ref())?;
+            self.pass_writers(location).await?;
             let report = match <[Write; 1]>::try_from(writes) {
                 Ok([write]) => self.write_joined(write, sink, &mut watch).await?,
                 Err(writes) if atomic => self.write_in_session(&writes, rows, sink).await?,
@@ -268,8 +269,8 @@ impl Table {
         sink: &mut dyn RowSink,
         watch: &mut Watch<'_>,
     ) -> Result<WriteReport> {
-        let Some(groups) = self.inner.groups.as_ref().filter(|_| GroupCommit::can_join(&write))
-        else {
+        let can_join = self.transaction().is_none() && GroupCommit::can_join(&write);
+        let Some(groups) = self.inner.groups.as_ref().filter(|_| can_join) else {
             return self.write_once(&write, sink).await;
         };
         let answer = match groups.admit(write, |write| Waiting::new(self, write)) {
@@ -289,9 +290,13 @@ impl Table {
         if write.atomic && write.change.len() > 1 && !self.capability().atomic_writes {
             return Err(self.cannot("write several rows all or none"));
         }
-        let written = self.store().provider.write(write, sink).await;
+        let written = match self.transaction() {
+            Some(transaction) => self.session(transaction).await?.write(write, sink).await,
+            None => self.store().provider.write(write, sink).await,
+        };
         if let Err(error) = &written
             && error.kind() == ErrorKind::Schema
+            && self.transaction().is_none()
         {
             // A write is not repeated; the next one knows what the table has become.
             self.bind_again().await?;
@@ -336,32 +341,9 @@ impl Table {
         rows: usize,
         sink: &mut dyn RowSink,
     ) -> Result<WriteReport> {
-        let mut session = self.session().await?;
-        let mut all = WriteReport::default();
-        for write in writes {
-            let report = session.write(write, sink).await?;
-            let done = all.outcomes.len();
-            let failed = report.outcomes.iter().position(|outcome| outcome.error().is_some());
-            if let Some((at, error)) = failed.zip(report.first_error()) {
-                let error = error.clone();
-                session.rollback().await?;
-                sink.reset();
-                all.undo(rows, done + at, error);
-                return Ok(all);
-            }
-            all.affected += report.affected;
-            all.outcomes.extend(report.outcomes);
-        }
-        session.commit().await?;
-        Ok(all)
-    }
-
-    /// Opens a transaction.
-    pub(crate) async fn session(&self) -> Result<Box<dyn Session>> {
-        if !self.capability().transactions {
-            return Err(self.cannot("open a transaction, which this needs"));
-        }
-        self.store().provider.open(SessionOptions::default()).await
+        let mut turn = self.turn().await?;
+        let written = write_parts(&mut turn, writes, rows, sink).await;
+        turn.end(written, |report| report.first_error().is_none()).await
     }
 
     async fn write_where(
@@ -371,7 +353,7 @@ impl Table {
         location: &'static Location<'static>,
         change: impl Fn(Target) -> Change + Send,
     ) -> Result<u64> {
-        let mut watch = Watch::start(self.store(), self.name(), operation, location);
+        let mut watch = self.watch(operation, location);
         let span = watch.span();
         let written = async {
             let columns = Some(self.schema().key().to_vec());
@@ -382,6 +364,7 @@ impl Table {
             }
             let plan = Arc::new(self.plan(&query, false)?);
             watch.plan(&plan);
+            self.pass_writers(location).await?;
             let report = if plan.is_pushed() {
                 let change = change(Target::filter(plan.read.filter.clone()));
                 self.check(&change)?;
@@ -408,13 +391,22 @@ impl Table {
     ) -> Result<WriteReport> {
         let probe = change(Target::keys(Arc::new(RowBuffer::new(1))));
         self.check(&probe)?;
-        let mut session = self.session().await?;
+        let mut turn = self.turn().await?;
+        let written = self.write_found(plan, change, &mut turn).await;
+        turn.end(written, |report| report.first_error().is_none()).await
+    }
+
+    async fn write_found(
+        &self,
+        plan: &Plan,
+        change: impl Fn(Target) -> Change + Send,
+        turn: &mut Turn<'_>,
+    ) -> Result<WriteReport> {
         let mut keys = RowBuffer::new(plan.width);
         // One key beyond the bound tells that it is exceeded.
         let limit = plan.rows_max().saturating_add(1);
-        let reader = &mut Reader::Session(&mut *session);
-        let (_, collected) =
-            self.run(plan, (Some(limit), PageEnd::Stop), reader, &mut keys).await?;
+        let page = (Some(limit), PageEnd::Stop);
+        let (_, collected) = self.run(plan, page, &mut Reader::Turn(turn), &mut keys).await?;
         if collected.returned > plan.rows_max() {
             return Err(plan.exceeded());
         }
@@ -429,16 +421,13 @@ impl Table {
             let target = Target { keys: Some(Arc::new(keys)), filter: filter.clone() };
             let mut write = Write::new(plan.read.binding.clone(), change(target));
             write.atomic = true;
-            let report = session.write(&write, &mut Nothing).await?;
+            let mut report = turn.write(&write, &mut Nothing).await?;
             if report.first_error().is_some() {
-                session.rollback().await?;
-                let mut report = report;
                 report.affected = 0;
                 return Ok(report);
             }
             all.affected += report.affected;
         }
-        session.commit().await?;
         Ok(all)
     }
 
@@ -446,6 +435,29 @@ impl Table {
         let message = format!("{} cannot {what}", self.store().provider.name());
         Error::new(ErrorKind::Unsupported, message).with("table", self.name())
     }
+}
+
+/// Writes the parts one after another, up to the first failure.
+async fn write_parts(
+    turn: &mut Turn<'_>,
+    writes: &[Write],
+    rows: usize,
+    sink: &mut dyn RowSink,
+) -> Result<WriteReport> {
+    let mut all = WriteReport::default();
+    for write in writes {
+        let report = turn.write(write, sink).await?;
+        let done = all.outcomes.len();
+        let failed = report.outcomes.iter().position(|outcome| outcome.error().is_some());
+        if let Some((at, error)) = failed.zip(report.first_error()) {
+            sink.reset();
+            all.undo(rows, done + at, error.clone());
+            return Ok(all);
+        }
+        all.affected += report.affected;
+        all.outcomes.extend(report.outcomes);
+    }
+    Ok(all)
 }
 
 fn writes_by_key(change: &Change) -> bool {
