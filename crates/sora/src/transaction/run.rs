@@ -41,10 +41,10 @@ pub(crate) async fn begin(
     let limit = (options.time_max_ms, deadline);
     let read_only = options.session.read_only;
     let state = Arc::new(State::new(store.clone(), session, read_only, limit, record));
-    let watched = Arc::downgrade(&state);
+    let weak = Arc::downgrade(&state);
     let watcher = runtime.spawn(async move {
         sleep_until(deadline).await;
-        if let Some(state) = watched.upgrade() {
+        if let Some(state) = weak.upgrade() {
             state.close(Finish::Failed(state.timed_out()));
         }
     });

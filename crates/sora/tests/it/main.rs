@@ -9,5 +9,6 @@ mod reads;
 mod sqlite_parser;
 mod stores;
 mod streams;
+mod transactions;
 mod values;
 mod writes;
