@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use postgres_types::{ToSql, Type};
+use postgres_types::{BorrowToSql, Type};
 use sora_core::{Error, ErrorKind, Result};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -146,13 +146,13 @@ impl Link {
     /// # Errors
     ///
     /// As [`store_error`] has them; `stage` says what a broken connection means.
-    pub(crate) async fn query<P: ToSql + Sync>(
+    pub(crate) async fn query<P: BorrowToSql>(
         &self,
         stage: Stage,
         shape: &[u8],
         sql: impl FnOnce() -> String + Send,
         types: &[Type],
-        params: &[P],
+        params: impl IntoIterator<Item = P, IntoIter: ExactSizeIterator> + Clone,
     ) -> Result<Rows<'_>> {
         let stage = self.check_open(stage)?;
         let running = self.running();
@@ -163,7 +163,7 @@ impl Link {
         let mut may_repeat = !self.in_transaction.load(Ordering::Acquire);
         loop {
             let failed = match self.prepared(shape, &mut sql, types).await {
-                Ok(statement) => match self.client.query_raw(&statement, params).await {
+                Ok(statement) => match self.client.query_raw(&statement, params.clone()).await {
                     Ok(stream) => return Ok(Rows::new(stream, running, stage)),
                     Err(error) => error,
                 },
@@ -177,13 +177,13 @@ impl Link {
 
     /// Runs a statement for its effect, and returns how many rows it touched; otherwise as
     /// [`query`](Self::query).
-    pub(crate) async fn execute<P: ToSql + Sync>(
+    pub(crate) async fn execute<P: BorrowToSql>(
         &self,
         stage: Stage,
         shape: &[u8],
         sql: impl FnOnce() -> String + Send,
         types: &[Type],
-        params: &[P],
+        params: impl IntoIterator<Item = P, IntoIter: ExactSizeIterator> + Clone,
     ) -> Result<u64> {
         let mut rows = self.query(stage, shape, sql, types, params).await?;
         while rows.next().await?.is_some() {}
@@ -192,12 +192,12 @@ impl Link {
 
     /// Runs a statement that will not come again, such as one on the catalogue: it has no name and is
     /// not kept. One round trip.
-    pub(crate) async fn query_once<P: ToSql + Sync>(
+    pub(crate) async fn query_once<P: BorrowToSql>(
         &self,
         stage: Stage,
         sql: &str,
         types: &[Type],
-        params: &[P],
+        params: impl IntoIterator<Item = P, IntoIter: ExactSizeIterator>,
     ) -> Result<Rows<'_>> {
         let stage = self.check_open(stage)?;
         self.query_unnamed(self.running(), stage, sql, types, params).await
@@ -223,20 +223,21 @@ impl Link {
         let _ = self.driver.await;
     }
 
-    async fn query_unnamed<'a, P: ToSql + Sync>(
+    async fn query_unnamed<'a, P: BorrowToSql>(
         &'a self,
         running: Running<'a>,
         stage: Stage,
         sql: &str,
         types: &[Type],
-        params: &[P],
+        params: impl IntoIterator<Item = P, IntoIter: ExactSizeIterator>,
     ) -> Result<Rows<'a>> {
+        let params = params.into_iter();
         if types.len() != params.len() {
             running.end();
             let message = "a statement has not as many parameters as types";
             return Err(Error::new(ErrorKind::Internal, message));
         }
-        let params = params.iter().zip(types.iter().cloned());
+        let params = params.zip(types.iter().cloned());
         match self.client.query_typed_raw(sql, params).await {
             Ok(stream) => Ok(Rows::new(stream, running, stage)),
             Err(error) => Err(running.failed(error, stage)),

@@ -83,11 +83,11 @@ async fn statements_leave_in_the_order_of_their_use() {
     }
     assert_eq!(lease.statements_len(), 2);
     let mut rows = lease
-        .query_once::<&str>(
+        .query_once(
             Stage::Reading,
             "select statement from pg_prepared_statements order by 1",
             &[],
-            &[],
+            &[""; 0],
         )
         .await
         .expect("asked");
