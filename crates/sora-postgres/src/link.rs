@@ -99,6 +99,7 @@ impl Link {
     }
 
     /// Whether statements have names here and are kept.
+    #[cfg(test)]
     pub(crate) fn has_names(&self) -> bool {
         self.statements.is_some()
     }

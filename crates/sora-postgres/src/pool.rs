@@ -194,7 +194,8 @@ impl Pool {
         }
     }
 
-    /// Closes what is too old or unused for too long.
+    /// Closes what is too old or unused for too long, without waiting for the next look.
+    #[cfg(test)]
     pub(crate) fn reap(&self) {
         self.0.reap();
     }

@@ -3,7 +3,7 @@
 use sora_core::{ErrorKind, Retry};
 use sora_testbed::{PgBouncer, PoolMode, Postgres, PostgresOptions};
 
-use super::support::{config, pool, texts, write};
+use super::support::{config, pool, texts, until, write};
 use crate::pool::Pool;
 
 const RECOVERY: &str = "select pg_is_in_recovery()::text";
@@ -55,6 +55,10 @@ async fn a_failover_is_followed() {
 async fn follow(primary: &Postgres, standby: &Postgres, pool: &Pool) {
     let lease = pool.acquire().await.expect("the primary");
     write(&lease, "create table t (a int)").await.expect("written");
+    // It follows at its own pace.
+    let follower = super::support::pool(&standby.url("postgres"), "");
+    let follower = follower.acquire().await.expect("the standby");
+    until(&follower, "select (to_regclass('t') is not null)::text", "true").await;
     primary.kill().expect("killed");
     let error = write(&lease, "insert into t values (1)").await.expect_err("gone");
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
