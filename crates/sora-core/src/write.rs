@@ -123,6 +123,8 @@ pub enum Effect {
     Inserted,
     /// There is no such row.
     Missing,
+    /// Another row of the same key came behind it in the same batch and was written in its place.
+    Superseded,
     /// The row was there and was left as it is.
     Unchanged,
     /// The row was there and was changed.
@@ -196,7 +198,9 @@ impl Outcome {
     /// Whether a row of the table was inserted, changed or removed.
     pub fn is_written(&self) -> bool {
         match self {
-            Self::Applied(effect) => !matches!(effect, Effect::Missing | Effect::Unchanged),
+            Self::Applied(effect) => {
+                !matches!(effect, Effect::Missing | Effect::Superseded | Effect::Unchanged)
+            }
             _ => false,
         }
     }

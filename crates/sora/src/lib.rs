@@ -70,7 +70,9 @@
 pub mod aggregate;
 mod backoff;
 mod batch;
+mod batch_writer;
 mod client;
+mod clock;
 mod collect;
 mod entity_stream;
 mod lane;
@@ -86,7 +88,12 @@ mod writer;
 
 pub use backoff::Backoff;
 pub use batch::EntityBatch;
+pub use batch_writer::{
+    Atomic, BatchCounts, BatchEnd, BatchErrors, BatchMode, BatchOptions, BatchProgress,
+    BatchReport, BatchWriter, DeadLetter, Settled, WriteStream,
+};
 pub use client::{Sora, SoraBuilder};
+pub use clock::{Clock, SystemClock};
 pub use entity_stream::EntityStream;
 pub use outcome::{ReadOutcome, Rows, Source};
 pub use repository::{Expect, Repository};

@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sora_core::plan::Plan;
 use sora_core::read::ReadReport;
@@ -11,6 +11,7 @@ use sora_core::{End, Error, Event, Operation, Result};
 use tracing::Span;
 use tracing::field::Empty;
 
+use crate::batch_writer::BatchReport;
 use crate::client::Store;
 use crate::request;
 
@@ -76,6 +77,17 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Adds the time that a part of the operation waited for a connection.
+    pub(crate) fn waited(&mut self, waited: Duration) {
+        self.event.waited += waited;
+    }
+
+    /// Sets what a batch was given and has written.
+    pub(crate) fn batch(&mut self, taken: u64, written: u64) {
+        self.event.received = taken;
+        self.event.returned = written;
+    }
+
     /// Says how the operation ended.
     pub(crate) fn end<T>(mut self, result: Result<T>) -> Result<T> {
         match &result {
@@ -84,6 +96,15 @@ impl<'a> Watch<'a> {
             Err(error) => self.fail(error),
         }
         result
+    }
+
+    /// Says how a batch ended; a row that failed makes it a failed one.
+    pub(crate) fn end_batch(mut self, report: &BatchReport) {
+        self.batch(report.rows, report.counts.written());
+        match report.first_error() {
+            Some(error) => self.fail(error),
+            None => self.event.end = End::Done,
+        }
     }
 
     fn fail(&mut self, error: &Error) {

@@ -14,7 +14,6 @@ use tracing::Instrument;
 use super::Table;
 use super::read::{Explanation, Reader};
 use crate::outcome::ReadOutcome;
-use crate::watch::Watch;
 
 impl Table {
     /// Computes over the rows that meet a query's filter, and pushes a row for each group into a

@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use sora_core::provider::SessionOptions;
+use sora_core::provider::{Session, SessionOptions};
 use sora_core::read::{Read, ReadReport};
 use sora_core::{Error, ErrorKind, Operation, Result, RowSink};
 
@@ -66,6 +66,17 @@ impl Table {
         let mut turn = self.session(transaction).await?;
         turn.mark().await?;
         Ok(turn)
+    }
+
+    /// Opens a session of an operation's own.
+    pub(crate) async fn own_session(&self) -> Result<Box<dyn Session>> {
+        if self.transaction.is_some() {
+            let message = "a stream of writes that is all or nothing has a transaction of its own; \
+                           inside one, let each row stand alone and roll back if one failed";
+            return Err(Error::new(ErrorKind::Unsupported, message).with("table", self.name()));
+        }
+        self.store().check_transactions().map_err(|error| error.with("table", self.name()))?;
+        self.store().provider.open(SessionOptions::default()).await
     }
 
     /// Lets a write go on beside the transactions of this process, unless it is part of one.

@@ -282,7 +282,7 @@ impl Table {
         Ok(written.deliver(sink))
     }
 
-    pub(super) async fn write_once(
+    pub(crate) async fn write_once(
         &self,
         write: &Write,
         sink: &mut dyn RowSink,
@@ -431,7 +431,7 @@ impl Table {
         Ok(all)
     }
 
-    fn cannot(&self, what: &str) -> Error {
+    pub(crate) fn cannot(&self, what: &str) -> Error {
         let message = format!("{} cannot {what}", self.store().provider.name());
         Error::new(ErrorKind::Unsupported, message).with("table", self.name())
     }

@@ -1,6 +1,7 @@
 //! The repository and the table, on every store that needs no server.
 
 mod aggregates;
+mod batch_writer;
 mod events;
 mod joined;
 mod layers;

@@ -1,0 +1,53 @@
+//! Time and chance, from where they can be replaced.
+
+use std::fmt::Debug;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+use sora_core::provider::BoxFuture;
+
+/// Where what waits, measures or draws lots gets time and chance from; tests give their own.
+pub trait Clock: Debug + Send + Sync + 'static {
+    /// The time since a moment that does not change.
+    fn now(&self) -> Duration;
+
+    /// Waits for so long.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+
+    /// A random number; each of 64 bits is as likely as its opposite.
+    fn random(&self) -> u64;
+}
+
+/// The clock of the system. It sleeps by tokio, whose runtime must have its timer enabled.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    started: Instant,
+}
+
+impl SystemClock {
+    /// Returns a clock whose time begins now.
+    pub fn new() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+
+    fn random(&self) -> u64 {
+        // Each state of the standard library's hasher has keys of its own.
+        RandomState::new().hash_one(self.started.elapsed())
+    }
+}
