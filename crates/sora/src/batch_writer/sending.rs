@@ -200,7 +200,7 @@ impl Pass<'_> {
                 Some(_) => self.failures += 1,
                 None => {}
             }
-            self.outcomes[*place as usize] = Some(outcome);
+            self.record(*place, outcome);
         }
         if let Some(error) = reason {
             if self.may_repeat(part.attempts, &error).await {
@@ -231,7 +231,7 @@ impl Pass<'_> {
             self.failures += 1;
         }
         for (place, outcome) in part.places.into_iter().zip(outcomes) {
-            self.outcomes[place as usize] = Some(outcome);
+            self.record(place, outcome);
         }
     }
 
@@ -243,7 +243,7 @@ impl Pass<'_> {
         };
         if self.may_repeat(part.attempts, &error).await {
             for place in &part.places {
-                self.outcomes[*place as usize] = Some(outcome.clone());
+                self.record(*place, outcome.clone());
             }
             part.attempts += 1;
             return self.parts.push_front(part);
@@ -278,10 +278,22 @@ impl Pass<'_> {
         !self.outcomes.iter().any(|outcome| matches!(outcome, Some(Outcome::Applied(_))))
     }
 
+    /// Sets what became of a row. If it was sent before and never confirmed, only its success tells
+    /// more than that.
+    fn record(&mut self, place: u32, outcome: Outcome) {
+        let known = &mut self.outcomes[place as usize];
+        if !matches!(
+            (&known, &outcome),
+            (Some(Outcome::Unknown(_)), Outcome::Failed(_) | Outcome::Skipped)
+        ) {
+            *known = Some(outcome);
+        }
+    }
+
     fn end(&mut self, places: &[u32], outcome: &Outcome) {
         self.failures += places.len() as u64;
         for place in places {
-            self.outcomes[*place as usize] = Some(outcome.clone());
+            self.record(*place, outcome.clone());
         }
     }
 
