@@ -72,6 +72,7 @@ pub(crate) async fn run(store: &Sora, arguments: &Import, console: &mut Console)
     };
     let mut tally = load.run(&mut bad, console).await?;
     bad.finish()?;
+    tally.resolve();
     if was_empty {
         tally.tell_apart();
     }

@@ -1,11 +1,13 @@
 //! The second pass over a file: rows in batches, each one durable transaction.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use sora::write::{Change, Effect, OnConflict, Outcome as RowOutcome, WriteReport};
-use sora::{Cell, Error, ErrorKind, Intake, Name, RowBuffer, Table, Type};
-use tokio::task::JoinHandle;
+use sora::write::{Effect, Outcome as RowOutcome};
+use sora::{
+    Atomic, BatchEnd, BatchMode, BatchOptions, BatchWriter, BufferedRow, Cell, Error, ErrorKind,
+    Name, Retry, Table, Type,
+};
 
 use super::bad_lines::BadLines;
 use super::keys::KeyCount;
@@ -34,7 +36,7 @@ pub(super) struct Load<'a> {
     pub(super) on_error: OnError,
 }
 
-/// What became of the lines. The first six sum to the lines of the file.
+/// What became of the lines. The first seven sum to the lines of the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) inserted: u64,
@@ -42,6 +44,8 @@ pub(super) struct Tally {
     /// Written, where the store does not tell which of the two.
     pub(super) upserted: u64,
     pub(super) unchanged: u64,
+    /// Written by a later line of the same batch in their place.
+    pub(super) superseded: u64,
     pub(super) failed: u64,
     /// Left out because the import was told to stop.
     pub(super) skipped: u64,
@@ -52,10 +56,17 @@ pub(super) struct Tally {
     pub(super) is_stopped: bool,
 }
 
-/// A batch ends when its rows are so large in memory, even if they are few.
-const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
-
 impl Tally {
+    /// Counts superseded rows as what they would have been alone: the row that took their place
+    /// then is an update of theirs.
+    pub(super) fn resolve(&mut self) {
+        let superseded = std::mem::take(&mut self.superseded);
+        match self.upserted {
+            0 => self.updated += superseded,
+            _ => self.upserted += superseded,
+        }
+    }
+
     /// Tells inserted rows from updated ones where the store did not and the table was empty: then
     /// a row is updated if its key came before.
     pub(super) fn tell_apart(&mut self) {
@@ -66,7 +77,7 @@ impl Tally {
 
     /// The rows that are in the table now, each as often as it was written.
     pub(super) fn written(&self) -> u64 {
-        self.inserted + self.updated + self.upserted + self.unchanged
+        self.inserted + self.updated + self.upserted + self.unchanged + self.superseded
     }
 }
 
@@ -79,46 +90,51 @@ impl Load<'_> {
         let mut reader = Reader::open(reader, self.dialect, Some(self.names))?;
         let mut columns = self.target.columns.clone();
         columns.splice(0..0, self.target.row_column);
+        let mut writer = self.table.batch_writer(BatchMode::Upsert, &columns, self.options())?;
         let mut pass = Pass {
-            intake: self.table.intake(&columns),
+            key: key_positions(self.target, writer.columns()),
+            load: &self,
             scratch: Scratch::default(),
-            lines: Vec::new(),
-            in_flight: None,
+            lines: VecDeque::new(),
             keys: KeyCount::default(),
             tally: Tally::default(),
-            stopped: false,
+            transient: None,
             bad,
             progress: Progress::start(console, "importing", Some(self.lines)),
-            load: &self,
         };
         let mut records = 0;
-        loop {
+        while !writer.is_stopped() {
             let reason = match reader.advance()? {
                 Advance::End => break,
                 Advance::Bad(reason) => Err(reason),
                 Advance::Record => {
-                    let line = reader.line();
-                    reader.record().and_then(|record| pass.take(line, records, &record))
+                    reader.record().map(|record| pass.take(&mut writer, records, &record))
                 }
             };
-            records += 1;
             if let Err(reason) = reason {
-                pass.refuse(console, reader.line(), &reason)?;
+                writer.refuse(Error::new(ErrorKind::InvalidInput, reason));
             }
-            if pass.stopped {
-                break;
-            }
-            if pass.is_full() {
-                pass.flush(console).await?;
+            pass.lines.push_back(reader.line());
+            records += 1;
+            if writer.is_full() {
+                writer.advance().await;
+                pass.settle(&mut writer, console)?;
             }
         }
-        pass.flush(console).await?;
-        pass.settle(console).await?;
-        let Pass { mut tally, keys, stopped, progress, .. } = pass;
+        let report = writer.finish().await;
+        pass.settle(&mut writer, console)?;
+        let Pass { mut tally, keys, transient, progress, .. } = pass;
+        if let BatchEnd::Failed(error) = report.end {
+            return Err(error.into());
+        }
+        if let Some(error) = transient {
+            // Not a failure of these lines: the import stays incomplete, so that the next completes it.
+            return Err(error.into());
+        }
         tally.duplicates = keys.duplicates().map_err(|error| temporary(&error))?;
         tally.elapsed = progress.elapsed();
-        tally.is_stopped = stopped;
-        if stopped {
+        tally.is_stopped = matches!(report.end, BatchEnd::Stopped);
+        if tally.is_stopped {
             tally.skipped += self.lines.saturating_sub(records);
         } else if records != self.lines || !self.source.is_unchanged() {
             return Err(Failure::failed(
@@ -127,35 +143,40 @@ impl Load<'_> {
         }
         Ok(tally)
     }
+
+    fn options(&self) -> BatchOptions {
+        // Whoever wants to stop at the first failure wants nothing behind it.
+        let stops = self.on_error == OnError::Stop;
+        BatchOptions {
+            atomic: if stops { Atomic::Chunk } else { Atomic::Row },
+            errors_max: stops.then_some(1),
+            rows_per_chunk: self.batch_rows,
+            ..BatchOptions::default()
+        }
+    }
 }
 
 /// One pass over the records.
 struct Pass<'a> {
     load: &'a Load<'a>,
-    intake: Intake<'a>,
+    /// Where the columns of the key stand in a row.
+    key: Vec<usize>,
     scratch: Scratch,
-    /// The lines of the rows that wait in the intake.
-    lines: Vec<u64>,
-    in_flight: Option<Batch>,
+    /// The lines of the rows that have no outcome yet.
+    lines: VecDeque<u64>,
     keys: KeyCount,
     tally: Tally,
-    stopped: bool,
+    /// A failure that may pass.
+    transient: Option<Error>,
     bad: &'a mut BadLines,
     progress: Progress,
 }
 
-/// Rows that are being written.
-struct Batch {
-    rows: Arc<RowBuffer>,
-    lines: Vec<u64>,
-    report: JoinHandle<sora::Result<WriteReport>>,
-}
-
 impl Pass<'_> {
-    /// Takes a record into the batch.
-    fn take(&mut self, line: u64, records: u64, record: &Record<'_>) -> Result<(), String> {
+    /// Takes a record into the batch. One that does not fit is refused there.
+    fn take(&mut self, writer: &mut BatchWriter<'_>, records: u64, record: &Record<'_>) {
         let Self { load: Load { target, first_row, .. }, scratch, .. } = self;
-        let taken = self.intake.row(|out| {
+        let taken = writer.row(|out| {
             if target.row_column.is_some() {
                 let number = i64::try_from(records).ok().and_then(|row| first_row.checked_add(row));
                 out.cell(Cell::I64(number.ok_or_else(too_many_rows)?))?;
@@ -169,93 +190,81 @@ impl Pass<'_> {
             }
             Ok(())
         });
-        taken.map_err(|error| error.message().to_owned())?;
-        self.lines.push(line);
-        Ok(())
+        // The refusal is the outcome of the line.
+        drop(taken);
     }
 
-    /// Reports a line that cannot be imported, and stops if told so.
-    fn refuse(&mut self, console: &mut Console, line: u64, reason: &str) -> Outcome {
-        self.tally.failed += 1;
-        self.stopped |= self.load.on_error == OnError::Stop;
-        self.bad.add(console, &self.progress, line, reason)
-    }
-
-    fn is_full(&self) -> bool {
-        self.intake.len() >= self.load.batch_rows || self.intake.size() >= BATCH_BYTES_MAX
-    }
-
-    /// Starts to write the rows that wait, when those before them are durable.
-    async fn flush(&mut self, console: &mut Console) -> Outcome {
-        let was_stopped = self.stopped;
-        self.settle(console).await?;
-        let lines = std::mem::take(&mut self.lines);
-        let rows = Arc::new(self.intake.take());
-        if rows.is_empty() {
-            return Ok(());
-        }
-        if self.stopped && !was_stopped {
-            // The batch before this one has failed.
-            self.tally.skipped += lines.len() as u64;
-            return Ok(());
-        }
-        let table = self.load.table.clone();
-        let change = Change::Insert {
-            rows: rows.clone(),
-            columns: self.intake.columns().clone(),
-            on_conflict: OnConflict::Update(table.schema().key().into()),
-        };
-        let stops = self.load.on_error == OnError::Stop;
-        let report = tokio::spawn(async move {
-            // Whoever wants to stop at the first failure wants nothing behind it.
-            if stops { table.write_atomic(change).await } else { table.write(change).await }
-        });
-        self.in_flight = Some(Batch { rows, lines, report });
-        Ok(())
-    }
-
-    /// Waits for the batch that is being written, and counts what became of its lines.
-    async fn settle(&mut self, console: &mut Console) -> Outcome {
-        let Some(Batch { rows, lines, report }) = self.in_flight.take() else { return Ok(()) };
-        let report = report.await.map_err(Failure::failed)??;
-        let key = self.key_positions();
-        let mut written = 0;
-        for ((outcome, line), row) in report.outcomes.iter().zip(&lines).zip(rows.iter()) {
-            let tally = &mut self.tally;
-            match outcome {
-                RowOutcome::Applied(effect) => {
-                    written += 1;
-                    match effect {
-                        Effect::Inserted => tally.inserted += 1,
-                        Effect::Updated => tally.updated += 1,
-                        Effect::Unchanged => tally.unchanged += 1,
-                        _ => tally.upserted += 1,
-                    }
-                    if self.load.target.row_column.is_none() {
-                        self.keys.add(&row, &key).map_err(|error| temporary(&error))?;
-                    }
-                }
-                RowOutcome::Failed(error) => self.refuse(console, *line, &text_of(error))?,
-                RowOutcome::Unknown(error) => {
-                    let reason =
-                        format!("it is unknown whether it was written: {}", text_of(error));
-                    self.refuse(console, *line, &reason)?;
-                }
-                _ => tally.skipped += 1,
+    /// Counts what became of the lines whose outcomes are known.
+    fn settle(&mut self, writer: &mut BatchWriter<'_>, console: &mut Console) -> Outcome {
+        while let Some(settled) = writer.settled() {
+            let written = self.tally.written();
+            for (row, outcome) in settled.iter() {
+                // Each row has a line.
+                let line = self.lines.pop_front().unwrap_or_default();
+                self.count(row, outcome, line, console)?;
+            }
+            if self.tally.written() > written {
+                self.progress.committed(console, self.tally.written());
             }
         }
-        if written > 0 {
-            self.progress.committed(console, self.tally.written());
-        }
         Ok(())
     }
 
-    /// Where the columns of the key stand in a row of the batch.
-    fn key_positions(&self) -> Vec<usize> {
-        let columns = self.intake.columns();
-        let position = |key: &u16| columns.iter().position(|column| column == key);
-        self.load.target.schema.key().iter().filter_map(position).collect()
+    fn count(
+        &mut self,
+        row: Option<BufferedRow<'_>>,
+        outcome: &RowOutcome,
+        line: u64,
+        console: &mut Console,
+    ) -> Outcome {
+        let tally = &mut self.tally;
+        match outcome {
+            RowOutcome::Applied(effect) => {
+                match effect {
+                    Effect::Inserted => tally.inserted += 1,
+                    Effect::Updated => tally.updated += 1,
+                    Effect::Superseded => tally.superseded += 1,
+                    Effect::Unchanged => tally.unchanged += 1,
+                    _ => tally.upserted += 1,
+                }
+                if self.load.target.row_column.is_none()
+                    && let Some(row) = row
+                {
+                    self.keys.add(&row, &self.key).map_err(|error| temporary(&error))?;
+                }
+                Ok(())
+            }
+            RowOutcome::Failed(error) if row.is_none() => {
+                self.refuse(console, line, error.message())
+            }
+            RowOutcome::Failed(error) => {
+                if error.retry() == Retry::Safe {
+                    self.transient.get_or_insert_with(|| error.clone());
+                }
+                self.refuse(console, line, &text_of(error))
+            }
+            RowOutcome::Unknown(error) => {
+                let reason = format!("it is unknown whether it was written: {}", text_of(error));
+                self.refuse(console, line, &reason)
+            }
+            _ => {
+                tally.skipped += 1;
+                Ok(())
+            }
+        }
     }
+
+    /// Reports a line that was not imported.
+    fn refuse(&mut self, console: &mut Console, line: u64, reason: &str) -> Outcome {
+        self.tally.failed += 1;
+        self.bad.add(console, &self.progress, line, reason)
+    }
+}
+
+/// Where the columns of the key stand in a row of these columns.
+fn key_positions(target: &Target, columns: &[u16]) -> Vec<usize> {
+    let position = |key: &u16| columns.iter().position(|column| column == key);
+    target.schema.key().iter().filter_map(position).collect()
 }
 
 #[cold]

@@ -89,8 +89,8 @@ async fn run(seed: u64, lossy: bool) -> Run {
     ];
     let mut random = Random(seed);
     let mode = MODES[usize::try_from(random.below(5)).expect("small")];
-    let atomic =
-        [Atomic::Row, Atomic::Row, Atomic::Chunk, Atomic::Stream][random.below(4) as usize];
+    let atomic = [Atomic::Row, Atomic::Row, Atomic::Chunk, Atomic::Stream]
+        [usize::try_from(random.below(4)).expect("small")];
     let keys = 5 + random.below(60);
     // The table is filled before the faults begin.
     let mut faults = faults(random.clone(), keys, lossy);
