@@ -97,6 +97,27 @@ async fn repetitions_end_after_so_many_and_have_a_budget() {
 }
 
 #[tokio::test]
+async fn repetitions_and_samples_are_as_many_as_the_options_say() {
+    let (clock, options) = with_clock(2);
+    let options = BatchOptions {
+        retries_max: 5,
+        retries_percent: 0,
+        backoff: Duration::from_millis(10),
+        backoff_max: Duration::from_millis(40),
+        samples_max: 1,
+        ..options
+    };
+    let (script, items) = scripted(|_| Fate::Refused(error(ErrorKind::Busy))).await;
+    let (words, report) = write(&items, BatchMode::Insert, options, rows(100)).await;
+    assert_eq!(runs(&words), "100 failed: Busy");
+    assert_eq!((report.retries, script.calls().len()), (10, 60));
+    let naps = clock.naps.lock().expect("no panic").clone();
+    let expected = [5, 10, 20, 20, 20, 5, 10, 20, 20, 20].map(Duration::from_millis);
+    assert_eq!(naps, expected);
+    assert_eq!(report.errors[0].samples.len(), 1);
+}
+
+#[tokio::test]
 async fn what_was_never_confirmed_is_unknown_and_not_repeated_unless_that_is_harmless() {
     for (is_done, mode, calls) in [
         (true, BatchMode::Insert, 1),

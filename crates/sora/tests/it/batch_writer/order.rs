@@ -164,3 +164,47 @@ async fn rows_of_one_key_never_run_at_the_same_time() {
     assert_eq!(stored(&items).await, [(1, 1), (2, 3), (3, 1), (4, 1), (5, 1), (6, 1)].into());
     assert!(script.most() >= 2, "disjoint chunks run side by side");
 }
+
+#[tokio::test]
+async fn a_slow_chunk_does_not_keep_the_other_lane_waiting() {
+    // The first ends only when three others were begun, two of them in the other lane one after
+    // the other.
+    let (mut script, _) =
+        scripted(|call| if call.number == 0 { Fate::After(4) } else { Fate::Done }).await;
+    script.capability.write_lanes = 2;
+    let items = repository::<Item>(&script.store()).await;
+    let (words, _) = write(&items, BatchMode::Upsert, lanes(2), (0..10).map(|id| (id, id))).await;
+    assert_eq!(runs(&words), "10 Inserted");
+    assert_eq!(script.most(), 2);
+}
+
+#[tokio::test]
+async fn few_rows_go_in_one_write_and_many_in_as_few_as_the_store_permits() {
+    for (rows, rows_max, expected) in
+        [(3, 100, vec![3]), (10, 4, vec![4, 4, 2]), (2, 1, vec![1, 1])]
+    {
+        let (mut script, _) = scripted(|_| Fate::Done).await;
+        script.capability.rows_max = rows_max;
+        script.capability.keys_max = rows_max;
+        let items = repository::<Item>(&script.store()).await;
+        for mode in [BatchMode::Upsert, BatchMode::Delete] {
+            let before = script.calls().len();
+            let options = BatchOptions::default();
+            let (words, report) = write(&items, mode, options, (0..rows).map(|id| (id, id))).await;
+            assert_eq!(words.len() as u64, report.counts.applied());
+            let sizes: Vec<usize> =
+                script.calls()[before..].iter().map(|call| call.keys.len()).collect();
+            assert_eq!(sizes, expected, "{mode:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_chunk_ends_when_its_rows_are_large() {
+    let (script, items) = scripted(|_| Fate::Done).await;
+    // Two cells of 16 bytes each.
+    let options = BatchOptions { bytes_per_chunk: 100, ..BatchOptions::default() };
+    write(&items, BatchMode::Upsert, options, (0..10).map(|id| (id, id))).await;
+    let sizes: Vec<usize> = script.calls().iter().map(|call| call.keys.len()).collect();
+    assert_eq!(sizes, [4, 4, 2]);
+}

@@ -33,6 +33,8 @@ pub(crate) enum Fate {
     Miscounted,
     /// It is done when others had their chance: other writes run meanwhile.
     Slow,
+    /// It is done when so many writes were asked for; if that never happens, it is refused.
+    After(usize),
     /// The task that runs it panics.
     Panics,
 }
@@ -148,6 +150,15 @@ async fn scripted(
                 tokio::task::yield_now().await;
             }
             place.write(write, sink).await
+        }
+        Fate::After(calls) => {
+            for _ in 0..10_000 {
+                if script.calls().len() >= calls {
+                    return place.write(write, sink).await;
+                }
+                tokio::task::yield_now().await;
+            }
+            Err(Error::new(ErrorKind::Internal, "the other writes were never asked for"))
         }
         Fate::Panics => panic!("as the script says"),
         Fate::Poisoned(poisoned, error) => {
