@@ -5,7 +5,8 @@ use sora_core::provider::BoxFuture;
 
 use crate::data::DECIMAL;
 use crate::lines::{
-    aggregate, change, filter, insert, key, outcome, page, race, scan, schema, session, sort, table,
+    aggregate, change, filter, insert, isolation, key, outcome, page, race, savepoint, scan, schema,
+    session, sort, table,
 };
 use crate::report::Verdict;
 use crate::store::Store;
@@ -61,6 +62,12 @@ const IGNORED: &str = "an ignored conflict leaves the stored row as it is";
 const ALONE: &str = "a row that fails leaves the others of its write alone";
 const SESSIONS: &str = "sessions can be opened, or are refused";
 const OWN: &str = "a session sees its own writes";
+const UNSEEN: &str = "nobody sees the writes of a session before its commit";
+const BACK: &str = "a savepoint that is gone back to undoes what was written behind it";
+const WRITERS: &str = "a session that writes keeps others waiting, or not, as declared";
+const DIRTY: &str = "what a session has not committed no other session sees";
+const REPEATED: &str = "a repeatable read sees nothing that was committed since";
+const LOST: &str = "a repeatable read loses no update";
 const COMMIT: &str = "a commit keeps the writes of a session";
 const DROPPED: &str = "a dropped session undoes its writes";
 const DESCRIBED: &str = "a table is described as it was made";
@@ -155,6 +162,17 @@ pub(crate) const LINES: &[Line] = lines! {
     "a rollback undoes the writes of a session" [OWN] => session::rolled_back;
     "a dropped session undoes its writes" [COMMIT] => session::dropped;
     "a row that fails in a session leaves the others alone" [COMMIT, CONFLICT] => session::goes_on;
+
+    "a savepoint that is gone back to undoes what was written behind it" [COMMIT, UNSEEN] => savepoint::gone_back_to;
+    "a savepoint that is forgotten keeps what was written behind it" [BACK] => savepoint::forgotten;
+    "a session that only reads refuses writes" [UNSEEN] => savepoint::read_only;
+    "a session is isolated at least as asked" [SESSIONS] => savepoint::isolated;
+    "a session goes on behind a read that was given up" [COMMIT] => savepoint::read_given_up;
+    "a session that writes keeps others waiting, or not, as declared" [COMMIT, UNSEEN] => isolation::writers;
+    "what a session has not committed no other session sees" [WRITERS, UNSEEN] => isolation::dirty_read;
+    "a repeatable read sees nothing that was committed since" [DIRTY] => isolation::repeated_read;
+    "a repeatable read loses no update" [REPEATED] => isolation::lost_update;
+    "serializable sessions do as one after another" [LOST] => isolation::write_skew;
 
     "a call that is given up is done in whole or not at all" [DROPPED] => race::given_up;
 

@@ -9,8 +9,15 @@ use sora_core::memory::Memory;
 async fn memory_conforms() {
     let report = sora_conformance::suite(|| async { Memory::new() }).await;
     report.expect_green();
-    // Everything is declared, so everything but inexact filters is judged.
-    assert_eq!(report.skipped(), ["inexact filters leave out no row that belongs"]);
+    // Everything is declared but inexact filters and sessions that write at the same time.
+    let skipped = [
+        "inexact filters leave out no row that belongs",
+        "what a session has not committed no other session sees",
+        "a repeatable read sees nothing that was committed since",
+        "a repeatable read loses no update",
+        "serializable sessions do as one after another",
+    ];
+    assert_eq!(report.skipped(), skipped);
 }
 
 #[tokio::test]

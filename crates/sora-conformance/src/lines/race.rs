@@ -130,7 +130,7 @@ pub(crate) async fn given_up(store: &Store) -> Verdict {
 }
 
 /// Polls a future so many times and drops it.
-fn give_up<T>(mut future: Pin<Box<dyn Future<Output = T> + Send + '_>>, polls: i64) {
+pub(crate) fn give_up<T>(mut future: Pin<Box<dyn Future<Output = T> + Send + '_>>, polls: i64) {
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..polls {
         if future.as_mut().poll(&mut context).is_ready() {

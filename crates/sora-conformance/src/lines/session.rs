@@ -18,7 +18,7 @@ use crate::report::{Verdict, check, same};
 use crate::store::{Cells, Fixture, Store, words};
 
 /// Opens a session that has added player 4.
-async fn begun(store: &Store) -> Verdict<(Fixture<'_>, Box<dyn Session>)> {
+pub(crate) async fn begun(store: &Store) -> Verdict<(Fixture<'_>, Box<dyn Session>)> {
     store.needs_sessions()?;
     let fixture = three(store).await?;
     let mut session = store.provider.open(SessionOptions::default()).await?;
@@ -26,7 +26,11 @@ async fn begun(store: &Store) -> Verdict<(Fixture<'_>, Box<dyn Session>)> {
     Ok((fixture, session))
 }
 
-async fn add(fixture: &Fixture<'_>, session: &mut Box<dyn Session>, row: &Cells) -> Verdict {
+pub(crate) async fn add(
+    fixture: &Fixture<'_>,
+    session: &mut Box<dyn Session>,
+    row: &Cells,
+) -> Verdict {
     let insert = fixture.insert(std::slice::from_ref(row), OnConflict::Fail)?;
     let report = session.write(&insert, &mut RowBuffer::new(0)).await?;
     same("outcomes", &words(&report), &vec!["Inserted".into()])
@@ -106,7 +110,7 @@ pub(crate) async fn goes_on(store: &Store) -> Verdict {
 }
 
 /// Waits for a future for a bounded time.
-async fn within<T>(
+pub(crate) async fn within<T>(
     limit: Duration,
     mut future: std::pin::Pin<&mut impl Future<Output = Result<T>>>,
 ) -> Option<Result<T>> {

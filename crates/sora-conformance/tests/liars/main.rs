@@ -1,13 +1,15 @@
 //! For each line of the contract a provider that breaks just that line: the suite names it.
 
+mod company;
 mod lies;
 mod provider;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use company::CompanyLie;
 use lies::lies;
-use provider::{Liar, Lie};
+use provider::{Liar, Lie, SessionLie};
 
 #[test]
 fn each_lie_is_named_by_its_line() {
@@ -43,6 +45,19 @@ fn a_liar_without_a_lie_is_green() {
     run(sora_conformance::suite(make)).expect_green();
     run(sora_conformance::differential(make, 1, 1_000)).expect_equal();
     run(sora_conformance::history(make, 1, 1_000)).expect_equal();
+}
+
+/// The lines about sessions at the same time are not broken by whoever has such.
+#[test]
+fn a_liar_without_a_lie_is_green_in_company() {
+    let lie = Lie {
+        capability: |capability| capability.writer_wait_ms = None,
+        session: SessionLie::InCompany(CompanyLie::None),
+        ..Lie::NONE
+    };
+    let report = run(sora_conformance::suite(|| async { Liar::new(lie) }));
+    report.expect_green();
+    assert_eq!(report.skipped(), ["inexact filters leave out no row that belongs"]);
 }
 
 /// What is wrong with a filter or a sort, random questions find too.

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use crate::company::{CompanyLie, Copied, Copies};
 use sora_core::memory::Memory;
 use sora_core::plan::Negotiation;
 use sora_core::provider::{
@@ -68,6 +69,18 @@ pub(crate) enum SessionLie {
     DropKeeps,
     /// After a row that failed it takes no more.
     FailsForGood,
+    /// It forgets a savepoint instead of going back to it.
+    SavepointKeeps,
+    /// It goes back to a savepoint instead of forgetting it.
+    SavepointUndoes,
+    /// It writes although it was opened to read only.
+    IgnoresReadOnly,
+    /// It claims the weakest level whatever was asked for.
+    IsWeak,
+    /// It is of no use behind a read that was given up.
+    BreaksGivenUp,
+    /// Several write at the same time.
+    InCompany(CompanyLie),
 }
 
 impl Lie {
@@ -108,11 +121,13 @@ pub(crate) struct Liar {
     lie: Lie,
     /// How many rows came up to the position of a row.
     numbers: Arc<Mutex<HashMap<String, u64>>>,
+    /// The copies of the sessions that write at the same time.
+    open: Copies,
 }
 
 impl Liar {
     pub(crate) fn new(lie: Lie) -> Self {
-        Self { inner: Memory::new(), lie, numbers: Arc::default() }
+        Self { inner: Memory::new(), lie, numbers: Arc::default(), open: Arc::default() }
     }
 
     /// Reads through `inner`, which is the store or a session of it.
@@ -239,12 +254,17 @@ impl Provider for Liar {
         Ok(answer)
     }
 
-    async fn open(&self, options: SessionOptions) -> Result<Box<dyn Session>> {
+    async fn open(&self, mut options: SessionOptions) -> Result<Box<dyn Session>> {
+        options.read_only &= self.lie.session != SessionLie::IgnoresReadOnly;
         if self.lie.session == SessionLie::IsRefused {
             return Err(Error::new(ErrorKind::Store, "no"));
         }
         let inner = match self.lie.session {
             SessionLie::WritesOutside => None,
+            SessionLie::InCompany(lie) => {
+                let copied = Copied::open(self.inner.clone(), lie, options, self.open.clone());
+                Some(Box::new(copied) as Box<dyn Session>)
+            }
             _ => Some(Provider::open(&self.inner, options).await?),
         };
         Ok(Box::new(LiarSession { liar: self.clone(), inner, undo: Vec::new(), is_failed: false }))
@@ -285,10 +305,19 @@ impl LiarSession {
 
 impl Session for LiarSession {
     fn isolation(&self) -> Isolation {
-        Isolation::Serializable
+        match &self.inner {
+            _ if self.liar.lie.session == SessionLie::IsWeak => Isolation::ReadCommitted,
+            Some(inner) => inner.isolation(),
+            None => Isolation::Serializable,
+        }
     }
 
     fn savepoint(&mut self, step: Savepoint) -> BoxFuture<'_, Result<()>> {
+        let step = match (self.liar.lie.session, step) {
+            (SessionLie::SavepointKeeps, Savepoint::RollBack(depth)) => Savepoint::Release(depth),
+            (SessionLie::SavepointUndoes, Savepoint::Release(depth)) => Savepoint::RollBack(depth),
+            (_, step) => step,
+        };
         match &mut self.inner {
             Some(inner) => inner.savepoint(step),
             None => Box::pin(std::future::ready(Ok(()))),
@@ -300,6 +329,21 @@ impl Session for LiarSession {
         read: &'a Read,
         sink: &'a mut dyn RowSink,
     ) -> BoxFuture<'a, Result<ReadReport>> {
+        if self.liar.lie.session == SessionLie::BreaksGivenUp {
+            if self.is_failed {
+                let error = Error::new(ErrorKind::Store, "a read was given up");
+                return Box::pin(std::future::ready(Err(error)));
+            }
+            // Until the read is done, it counts as given up.
+            self.is_failed = true;
+            let Self { inner, is_failed, .. } = self;
+            return Box::pin(async move {
+                let inner = inner.as_mut().expect("it has not ended");
+                let report = inner.read(read, sink).await;
+                *is_failed = false;
+                report
+            });
+        }
         let store = self.liar.inner.clone();
         let outside = self.liar.lie.session == SessionLie::ReadsOutside;
         let inner = self.inner.as_mut().filter(|_| !outside);
@@ -370,7 +414,7 @@ pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-struct Rows(Vec<Cells>);
+pub(crate) struct Rows(pub(crate) Vec<Cells>);
 
 impl RowSink for Rows {
     fn row(&mut self, row: &dyn Row) -> Result<ControlFlow<()>> {

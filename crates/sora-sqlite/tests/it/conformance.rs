@@ -2,6 +2,15 @@
 
 use sora_sqlite::{Sqlite, SqliteConfig};
 
+/// Nothing is inexact, and one session writes at a time.
+const SKIPPED: [&str; 5] = [
+    "inexact filters leave out no row that belongs",
+    "what a session has not committed no other session sees",
+    "a repeatable read sees nothing that was committed since",
+    "a repeatable read loses no update",
+    "serializable sessions do as one after another",
+];
+
 #[tokio::test]
 async fn a_file_conforms() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -13,7 +22,7 @@ async fn a_file_conforms() {
     };
     let report = sora_conformance::suite(make).await;
     report.expect_green();
-    assert_eq!(report.skipped(), ["inexact filters leave out no row that belongs"]);
+    assert_eq!(report.skipped(), SKIPPED);
 }
 
 #[tokio::test]
@@ -21,7 +30,7 @@ async fn memory_conforms() {
     let make = || async { Sqlite::open(SqliteConfig::memory()).await.expect("opened") };
     let report = sora_conformance::suite(make).await;
     report.expect_green();
-    assert_eq!(report.skipped(), ["inexact filters leave out no row that belongs"]);
+    assert_eq!(report.skipped(), SKIPPED);
 }
 
 /// A number from the environment, which asks more, and other, questions:
