@@ -28,7 +28,7 @@ pub enum Profile {
     SortNone,
     /// No start behind a position.
     KeysetNone,
-    /// Nothing that is computed over rows.
+    /// Nothing that is computed over rows, and no limit of the rows that share a value.
     AggregateNone,
     /// All, but two rows or keys at a time.
     Small,
@@ -78,6 +78,10 @@ impl Profile {
     fn sorts(self) -> bool {
         !matches!(self, Self::SortNone | Self::Nothing)
     }
+
+    fn limits_each(self) -> bool {
+        self.sorts() && self != Self::AggregateNone
+    }
 }
 
 impl Layer for Profile {
@@ -105,6 +109,9 @@ impl Constrained {
         }
         if read.output == Output::Count && !capability.count {
             return Err(refused("count"));
+        }
+        if read.limit_each.is_some() && !self.profile.limits_each() {
+            return Err(refused("limit the rows of each value"));
         }
         if matches!(read.output, Output::Aggregate(_)) && !capability.aggregates {
             return Err(refused("aggregate"));
@@ -196,6 +203,9 @@ impl Provider for Constrained {
         }
         if !self.profile.sorts() {
             ask.set_sort(Support::Unsupported);
+        }
+        if !self.profile.limits_each() {
+            ask.set_limit_each(Support::Unsupported);
         }
     }
 

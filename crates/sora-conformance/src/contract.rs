@@ -5,8 +5,8 @@ use sora_core::provider::BoxFuture;
 
 use crate::data::DECIMAL;
 use crate::lines::{
-    aggregate, change, filter, insert, isolation, key, outcome, page, race, savepoint, scan, schema,
-    session, sort, table,
+    aggregate, change, filter, insert, isolation, key, outcome, page, race, savepoint, scan,
+    schema, session, sort, table,
 };
 use crate::report::Verdict;
 use crate::store::Store;
@@ -116,6 +116,7 @@ pub(crate) const LINES: &[Line] = lines! {
     "an exact sort of several columns goes by one after another" [NULLS] => sort::columns;
     "a limit is met exactly" [NULLS, RECEIVED] => page::limit;
     "offset pages make up the whole order" [LIMIT] => page::offset;
+    "a limit for each value keeps the first of each" [SORTS, LIMIT] => page::limit_each;
     "a keyset read starts right behind its position" [SORTS, LIMIT] => page::keyset;
     "keyset pages miss and repeat no row while others come and go" [KEYSET] => page::others_come_and_go;
 
@@ -194,6 +195,7 @@ pub(crate) const TABLE_LINES: &[Line] = lines! {
     "an aggregation gives the same groups whoever computes it" => table::aggregate::same_groups;
     "what is aggregated in memory is bounded, or refused before it runs" => table::aggregate::bounded;
     "a look-up of many keys has one slot for each" => table::read::slots;
+    "a load of children has one list for each parent, or is bounded" => table::read::children;
     "a result says what happened" => table::read::outcome;
     "a cursor belongs to its query" => table::read::cursors_are_bound;
     "a stream gives every row once, in order" => table::stream::every_row;

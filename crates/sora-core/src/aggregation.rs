@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::{Column, Decimal, Error, ErrorKind, Name, Result, Schema, Sort, Type};
 
 pub use accumulator::Accumulator;
+pub(crate) use groups::GroupKey;
 pub use groups::Groups;
 pub use summable::Summable;
 

@@ -128,6 +128,7 @@ impl Provider for Memory {
         }
         ask.set_sort(Support::Exact);
         ask.set_aggregation(Support::Exact);
+        ask.set_limit_each(Support::Exact);
     }
 
     async fn read(&self, read: &Read, sink: &mut dyn RowSink) -> Result<ReadReport> {

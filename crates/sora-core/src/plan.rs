@@ -1,13 +1,14 @@
 //! Who does what of a query: the store, or Sora above it.
 
 mod aggregate;
+mod each;
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::provider::{Capability, DynProvider};
 use crate::query::{Fallback, Query};
-use crate::read::{Pace, Read};
+use crate::read::{LimitEach, Pace, Read};
 use crate::{
     Aggregation, Binding, Error, ErrorKind, FilterLimits, Name, Predicate, Result, Schema, Sort,
     Value,
@@ -36,6 +37,8 @@ pub struct Negotiation {
     sort_support: Support,
     aggregation: Option<Arc<Aggregation>>,
     aggregation_support: Support,
+    limit_each: Option<LimitEach>,
+    limit_each_support: Support,
 }
 
 /// A condition of a query's filter, and how well the store decides it.
@@ -67,6 +70,8 @@ pub struct Plan {
     pub aggregation: Option<Arc<Aggregation>>,
     /// Whether Sora computes it.
     pub residual_aggregation: bool,
+    /// How many of the rows that share a value are kept, if Sora does it.
+    pub residual_limit_each: Option<LimitEach>,
     /// How many of the read's columns the caller asked for; those behind serve filter and sort.
     pub width: usize,
     /// The filter, bound to the schema: what a cursor is checked against.
@@ -88,12 +93,19 @@ impl Negotiation {
             sort_support: Support::default(),
             aggregation: None,
             aggregation_support: Support::default(),
+            limit_each: None,
+            limit_each_support: Support::default(),
         }
     }
 
     /// Returns the question with what is computed over the rows.
     pub fn aggregating(self, aggregation: Arc<Aggregation>) -> Self {
         Self { aggregation: Some(aggregation), ..self }
+    }
+
+    /// Returns the question with a limit of the rows that share a value.
+    pub fn limiting_each(self, limit: LimitEach) -> Self {
+        Self { limit_each: Some(limit), ..self }
     }
 
     /// The table, and what the catalogue says of it.
@@ -139,6 +151,21 @@ impl Negotiation {
     /// Says how well the store computes it.
     pub fn set_aggregation(&mut self, support: Support) {
         self.aggregation_support = support;
+    }
+
+    /// The limit of the rows that share a value, if there is one.
+    pub fn limit_each(&self) -> Option<LimitEach> {
+        self.limit_each
+    }
+
+    /// How well the store keeps it behind an exact filter and sort; `Inexact` counts as not at all.
+    pub fn limit_each_support(&self) -> Support {
+        self.limit_each_support
+    }
+
+    /// Says how well the store keeps it.
+    pub fn set_limit_each(&mut self, support: Support) {
+        self.limit_each_support = support;
     }
 }
 
@@ -213,6 +240,7 @@ impl Plan {
             && !self.residual_sort
             && self.residual_after.is_none()
             && !self.residual_aggregation
+            && self.residual_limit_each.is_none()
     }
 
     /// The bound of what is done above the store.
@@ -308,6 +336,7 @@ impl Plan {
             residual_limit: query.limit.filter(|_| !all_pushed),
             aggregation: None,
             residual_aggregation: false,
+            residual_limit_each: None,
             width,
             filter,
             fallback: query.fallback,
@@ -336,7 +365,12 @@ impl Plan {
                 format!("the aggregation {}", aggregation.display(schema))
             }
             (None, None) if self.residual_sort => "the sort".into(),
-            (None, None) => "the cursor".into(),
+            (None, None) => match self.residual_limit_each {
+                Some(LimitEach { column, rows }) => {
+                    format!("the limit of {rows} for each {}", Name(&schema.column(column).name))
+                }
+                None => "the cursor".into(),
+            },
         }
     }
 }
@@ -434,6 +468,14 @@ impl fmt::Display for Plan {
         }
         if let Some(limit) = self.read.limit.filter(|_| self.aggregation.is_none()) {
             writeln!(f, "  limited by the store: {limit}")?;
+        }
+        for (each, who) in
+            [(self.read.limit_each, "by the store"), (self.residual_limit_each, "in memory")]
+        {
+            if let Some(LimitEach { column, rows }) = each {
+                let name = Name(&schema.column(column).name);
+                writeln!(f, "  limited {who}: {rows} for each {name}")?;
+            }
         }
         if let Some(limit) = self.residual_limit {
             writeln!(f, "  limited in memory: {limit}")?;

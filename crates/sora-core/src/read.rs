@@ -35,6 +35,9 @@ pub struct Read {
     pub offset: u64,
     /// Stop after so many rows.
     pub limit: Option<u64>,
+    /// Of the rows that share a value, only the first so many in the order of `sort`. Then the rows
+    /// of each value come in that order, and those of different values in any.
+    pub limit_each: Option<LimitEach>,
     /// What is asked for.
     pub output: Output,
     /// How much is expected, which decides where a store runs it.
@@ -54,6 +57,15 @@ pub enum Access {
     Keys(Arc<RowBuffer>),
     /// Those that a statement in the store's own language gives, whose columns are found by name.
     Native(Statement),
+}
+
+/// A limit of the rows that share a value of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LimitEach {
+    /// The column; null is a value of its own.
+    pub column: u16,
+    /// How many rows at most.
+    pub rows: u64,
 }
 
 /// What a [`Read`] asks for.
@@ -110,6 +122,7 @@ impl Read {
             after: None,
             offset: 0,
             limit: None,
+            limit_each: None,
             output: Output::Rows,
             pace: Pace::Scan,
             for_update: false,

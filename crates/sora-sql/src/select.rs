@@ -1,6 +1,6 @@
 //! Reads as `SELECT`.
 
-use sora_core::read::{Access, Output, Read};
+use sora_core::read::{Access, LimitEach, Output, Read};
 use sora_core::{Binding, Cell, LiveIndex, Sort};
 
 use crate::position::Portion;
@@ -20,9 +20,16 @@ pub fn select<D: Dialect, O: Out>(read: &Read, portion: Portion, limit: Option<u
     if let Access::Keys(keys) = &read.access {
         walk.key_source(keys);
     }
+    if O::TEXT
+        && let Some(each) = &read.limit_each
+    {
+        walk.numbered(read, *each);
+    }
     walk.table();
     walk.conditions(read, portion);
-    if O::TEXT {
+    if let Some(each) = &read.limit_each {
+        walk.first_of_each(*each);
+    } else if O::TEXT {
         match &read.output {
             Output::Rows => walk.order(&read.sort),
             Output::Aggregate(aggregation) => walk.groups(aggregation),
@@ -117,6 +124,30 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
             }
         }
         self.text(" FROM ");
+    }
+
+    /// Writes the head of a derived table that numbers the rows of each value; it holds no value.
+    fn numbered(&mut self, read: &Read, each: LimitEach) {
+        self.text("(SELECT ");
+        let labels: Vec<u16> = label_columns::<D>(&read.binding, &read.columns).collect();
+        for column in read.columns.iter().chain(&labels) {
+            // Named, because the store may name a hidden column in another way.
+            self.column(*column);
+            self.text(" AS ");
+            self.column(*column);
+            self.text(", ");
+        }
+        self.text("row_number() OVER (PARTITION BY ");
+        self.equal_operand(each.column);
+        self.order(&read.sort);
+        self.text(") AS \"_sora_number\" FROM ");
+    }
+
+    /// Writes the end of that table, and which of its rows are read.
+    fn first_of_each(&mut self, each: LimitEach) {
+        self.text(") AS \"_sora_rows\" WHERE \"_sora_number\" <= ");
+        self.out.value(Cell::I64(i64::try_from(each.rows).unwrap_or(i64::MAX)), Operand::Number);
+        self.text(" ORDER BY \"_sora_number\"");
     }
 
     fn conditions(&mut self, read: &Read, portion: Portion) {

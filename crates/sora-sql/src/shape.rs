@@ -24,7 +24,8 @@ pub fn read_shape<D: Dialect>(read: &Read, portion: Portion, shape: &mut Vec<u8>
         | u8::from(read.offset > 0) << 1
         | u8::from(read.output == Output::Count) << 2
         | u8::from(read.after.is_some()) << 3
-        | u8::from(matches!(read.output, Output::Aggregate(_))) << 4;
+        | u8::from(matches!(read.output, Output::Aggregate(_))) << 4
+        | u8::from(read.limit_each.is_some()) << 5;
     shape.extend([0, keys, flags, portion as u8]);
     if D::LIMIT_LITERAL_MAX > 0 {
         let literal = limit_literal::<D>(read, portion).unwrap_or(u64::MAX);
@@ -38,6 +39,9 @@ pub fn read_shape<D: Dialect>(read: &Read, portion: Portion, shape: &mut Vec<u8>
         let null = after.get(index).is_some_and(Value::is_null);
         column(sort.column, shape);
         shape.push(u8::from(sort.descending) | u8::from(null) << 1);
+    }
+    if let Some(each) = read.limit_each {
+        column(each.column, shape);
     }
     if let Output::Aggregate(aggregation) = &read.output {
         columns(&aggregation.group, shape);

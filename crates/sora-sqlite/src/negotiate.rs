@@ -1,6 +1,7 @@
 //! What SQLite does as Sora would.
 
 use sora_core::plan::{Negotiation, Support};
+use sora_core::read::LimitEach;
 use sora_core::{AggregateFunction, Aggregation, Binding, Measure, Predicate};
 
 /// More columns of a sort would be more values than a statement takes.
@@ -21,6 +22,10 @@ pub(crate) fn negotiate(ask: &mut Negotiation) {
     let sort = ask.sort();
     if sort.len() <= SORT_COLUMNS_MAX && sort.iter().all(|sort| sorts(sort.column)) {
         ask.set_sort(Support::Exact);
+    }
+    let shares = |each: LimitEach| compared(&binding, each.column) == Support::Exact;
+    if ask.limit_each().is_some_and(shares) {
+        ask.set_limit_each(Support::Exact);
     }
     let aggregates = |aggregation: &Aggregation| {
         let measured = |measure: &Measure| match (measure.function, measure.column) {

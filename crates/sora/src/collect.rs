@@ -172,9 +172,9 @@ fn stop_if(stop: bool) -> ControlFlow<()> {
 }
 
 /// The first cells of a row: those the caller asked for.
-struct Head<'a> {
-    row: &'a dyn Row,
-    width: usize,
+pub(crate) struct Head<'a> {
+    pub(crate) row: &'a dyn Row,
+    pub(crate) width: usize,
 }
 
 impl Row for Head<'_> {

@@ -71,6 +71,7 @@ pub mod aggregate;
 mod backoff;
 mod batch;
 mod batch_writer;
+mod children;
 mod client;
 mod clock;
 mod collect;
@@ -92,6 +93,7 @@ pub use batch_writer::{
     Atomic, BatchCounts, BatchEnd, BatchErrors, BatchMode, BatchOptions, BatchProgress,
     BatchReport, BatchWriter, DeadLetter, Settled, WriteStream,
 };
+pub use children::LoadMany;
 pub use client::{Sora, SoraBuilder};
 pub use clock::{Clock, SystemClock};
 pub use entity_stream::EntityStream;
@@ -106,7 +108,7 @@ pub use sora_macros::{ColumnType, Entity, Insert, Projection};
 pub use sora_postgres as postgres;
 #[cfg(feature = "sqlite")]
 pub use sora_sqlite as sqlite;
-pub use table::{Batch, Explanation, Page, RowStream, StreamOptions, Table};
+pub use table::{Batch, Explanation, LoadOptions, Page, RowStream, StreamOptions, Table};
 pub use transaction::{Transaction, TransactionGuard, TransactionOptions};
 
 #[doc(hidden)]

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use sora_core::write::{Change, Effect, OnConflict, Target, WriteReport};
 use sora_core::{
-    AsKey, Assign, Assignment, Entity, Error, ErrorKind, Filter, Insert, Intake, Query, Result,
-    RowBuffer,
+    AsKey, Assign, Assignment, ColumnType, Entity, Error, ErrorKind, Field, Filter, Insert, Intake,
+    Operand, Query, Result, RowBuffer,
 };
 
 use crate::Table;
 use crate::batch::EntityBatch;
+use crate::children::LoadMany;
 use crate::collect::{Decode, DecodeOne};
 use crate::select::Select;
 use crate::transaction::Transaction;
@@ -112,6 +113,89 @@ impl<E: Entity> Repository<E> {
             self.table.get_many_at(keys, place, location).await?;
             Ok(slots)
         }
+    }
+
+    /// Starts to load the children of many parents at once: the entities whose field holds one of
+    /// these values.
+    ///
+    /// It is the remedy for the query in a loop that makes one round trip for each parent (N+1), as
+    /// [`get_many`](Repository::get_many) is in the other direction:
+    ///
+    /// ```
+    /// # #[cfg(feature = "derive")]
+    /// # mod example {
+    /// # use sora::{Entity, Filter, Sora};
+    /// #[derive(Debug, Entity)]
+    /// #[sora(table = "customers")]
+    /// struct Customer {
+    ///     #[sora(key)]
+    ///     id: i64,
+    ///     name: String,
+    /// }
+    ///
+    /// #[derive(Debug, Entity)]
+    /// #[sora(table = "orders", index(customer_id))]
+    /// struct Order {
+    ///     #[sora(key)]
+    ///     id: i64,
+    ///     customer_id: i64,
+    ///     total: i64,
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # pub async fn main() -> sora::Result<()> {
+    /// # let store = Sora::open("memory:").await?;
+    /// # store.ensure_schema::<Customer>().await?;
+    /// # store.ensure_schema::<Order>().await?;
+    /// # let customers = store.repository::<Customer>().await?;
+    /// # let orders = store.repository::<Order>().await?;
+    /// # for id in 1..=3 {
+    /// #     customers.insert(&Customer { id, name: format!("customer {id}") }).await?;
+    /// # }
+    /// # for id in 0..9 {
+    /// #     orders.insert(&Order { id, customer_id: 1 + id % 2, total: id * 10 }).await?;
+    /// # }
+    /// let found = customers.query(Filter::all()).sort(Customer::ID.asc()).fetch().await?;
+    ///
+    /// // N+1: one round trip for the customers, and one for each of them.
+    /// for customer in &found {
+    ///     let its = orders.query(Order::CUSTOMER_ID.eq(customer.id)).fetch().await?;
+    ///     println!("{} has {} orders", customer.name, its.len());
+    /// }
+    ///
+    /// // One round trip for the orders of all of them.
+    /// let ids = found.iter().map(|customer| customer.id);
+    /// let lists = orders
+    ///     .load_many(Order::CUSTOMER_ID, ids)
+    ///     .sort(Order::TOTAL.desc())
+    ///     .limit_per_parent(2)
+    ///     .fetch()
+    ///     .await?;
+    /// for (customer, orders) in found.iter().zip(&lists) {
+    ///     println!("the largest orders of {}: {orders:?}", customer.name);
+    /// }
+    /// assert_eq!(lists.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 0]);
+    ///
+    /// // The other way round: one round trip for the customers of many orders.
+    /// let orders = orders.query(Order::TOTAL.gt(50)).fetch().await?;
+    /// let their = customers.get_many(orders.iter().map(|order| order.customer_id)).await?;
+    /// for (order, customer) in orders.iter().zip(&their) {
+    ///     println!("{order:?} is of {customer:?}");
+    /// }
+    /// # assert!(their.iter().all(Option::is_some));
+    /// # Ok(())
+    /// # }
+    /// # }
+    /// # #[cfg(feature = "derive")]
+    /// # example::main().unwrap();
+    /// ```
+    #[track_caller]
+    pub fn load_many<T: ColumnType, V: Operand<T::Base>>(
+        &self,
+        field: Field<E, T>,
+        parents: impl IntoIterator<Item = V>,
+    ) -> LoadMany<'_, E> {
+        LoadMany::new(&self.table, field, parents, Location::caller())
     }
 
     /// Starts a query of the entities that meet a filter.

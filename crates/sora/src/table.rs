@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod batch;
+mod children;
 mod group;
 mod key;
 mod lookup;
@@ -17,6 +18,7 @@ use sora_core::provider::Capability;
 use sora_core::{Binding, CellSink, Intake, LiveTable, Result, RowBuffer, Schema};
 
 pub use batch::Batch;
+pub use children::LoadOptions;
 pub(crate) use read::Reader;
 pub use read::{Explanation, Page};
 pub use stream::{RowStream, StreamOptions};

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use sora_core::read::Read;
+use sora_core::plan::{Negotiation, Support};
+use sora_core::read::{LimitEach, Read};
 use sora_core::write::OnConflict;
 use sora_core::{Column, Schema, Sort, Type, Value};
 
@@ -61,6 +62,55 @@ pub(crate) async fn limit(store: &Store) -> Verdict {
     let mut unsorted = fixture.scan();
     unsorted.limit = Some(3);
     same("rows of a limit without a sort", &fixture.read(&unsorted).await?.0.len(), &3)
+}
+
+pub(crate) async fn limit_each(store: &Store) -> Verdict {
+    let mut unclaimed = Vec::new();
+    for column_type in TYPES.into_iter().filter(|column_type| column_type.is_sortable()) {
+        let schema = Schema::builder(format!("each {column_type}"))
+            .column(Column::new("id", Type::I64))
+            .column(x(column_type))
+            .key(["id"])
+            .build()?;
+        let fixture = store.table(schema).await?;
+        let values = edges(column_type);
+        let values = values.iter().rev().chain([&Value::Null]).cycle().take(values.len() * 4);
+        let rows: Vec<Cells> =
+            (0..).zip(values).map(|(id, value)| vec![Value::I64(id), value.clone()]).collect();
+        fixture.fill(&rows).await?;
+        for (rows_max, descending) in [(2, false), (3, true), (1, true), (9, false)] {
+            let each = LimitEach { column: X, rows: rows_max };
+            let sort = vec![Sort { column: ID, descending }];
+            let mut ask = Negotiation::new(fixture.binding.clone(), Vec::new(), sort.clone())
+                .limiting_each(each);
+            store.provider.negotiate(&mut ask);
+            let support = ask.limit_each_support().min(ask.sort_support());
+            if support != Support::Exact {
+                unclaimed.push(format!("it does not limit the rows of each {column_type}"));
+                break;
+            }
+            let mut read = fixture.scan();
+            (read.limit_each, read.sort) = (Some(each), sort.clone().into());
+            let found = fixture.read(&read).await?.0;
+            // The rows of one value are in order, those of others may come between.
+            for value in edges(column_type).iter().chain([&Value::Null]) {
+                let of = |rows: &[Cells]| -> Vec<Cells> {
+                    rows.iter().filter(|row| row[1] == *value).cloned().collect()
+                };
+                let mut expected = of(&rows);
+                expected.sort_by(|left, right| in_order(&sort, left, right));
+                expected.truncate(usize::try_from(rows_max).unwrap_or(0));
+                same(&format!("first {rows_max} rows of {value:?}"), &of(&found), &expected)?;
+            }
+        }
+    }
+    if unclaimed.len() == TYPES.len() - 1 {
+        return skipped("it does not limit the rows of each value");
+    }
+    for why in unclaimed {
+        store.note(why);
+    }
+    Ok(())
 }
 
 pub(crate) async fn offset(store: &Store) -> Verdict {

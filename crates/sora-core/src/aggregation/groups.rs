@@ -22,7 +22,7 @@ pub struct Groups<'a> {
 
 /// The values that make a group, ordered as rows are sorted.
 #[derive(Clone, Debug, Default)]
-struct GroupKey(Vec<Value>);
+pub(crate) struct GroupKey(pub(crate) Vec<Value>);
 
 impl<'a> Groups<'a> {
     /// Returns a sink for rows of these columns.

@@ -1,12 +1,13 @@
 //! Reads of a snapshot of a table.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::no_language;
 use super::table::{RowKey, Stored, Table, is_same_set};
+use crate::aggregation::GroupKey;
 use crate::provider::StorePlan;
-use crate::read::{Access, Output, Read, ReadReport};
+use crate::read::{Access, LimitEach, Output, Read, ReadReport};
 use crate::row::missing_cell;
 use crate::{
     Aggregation, Binding, Cell, Error, ErrorKind, Groups, Name, Predicate, Result, Row, RowBuffer,
@@ -65,6 +66,9 @@ pub(super) fn explain(table: &Table, read: &Read, analyze: bool) -> Result<Store
     if !read.sort.is_empty() {
         let sorted = is_key_order(table, read);
         plan.lines.push(if sorted { "in the order of the key" } else { "sort" }.into());
+    }
+    if let Some(LimitEach { column, rows }) = read.limit_each {
+        plan.lines.push(format!("first {rows} of each {}", Name(&schema.column(column).name)));
     }
     if let Output::Aggregate(aggregation) = &read.output {
         plan.lines.push(format!("aggregate {}", aggregation.display(schema)));
@@ -149,6 +153,14 @@ fn for_each(
         Access::Native(_) => return Err(no_language()),
     };
     let mut page = Page { offset: read.offset, limit: read.limit };
+    let mut seen: BTreeMap<GroupKey, u64> = BTreeMap::new();
+    let visit = &mut |row: &Stored| {
+        let Some(LimitEach { column, rows }) = read.limit_each else { return visit(row) };
+        let value = cell(&read.binding, row, column).to_value();
+        let seen = seen.entry(GroupKey(vec![value])).or_default();
+        *seen += 1;
+        if *seen > rows { Ok(true) } else { visit(row) }
+    };
     let candidates = candidates.filter_map(|row| match keep(read, row) {
         Ok(kept) => kept.then_some(Ok(row)),
         Err(error) => Some(Err(error)),

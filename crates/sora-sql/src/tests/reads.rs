@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use sora_core::read::LimitEach;
+
 use super::*;
 
 #[test]
@@ -251,6 +253,21 @@ fn an_offset_or_a_count_behind_a_position_is_one_statement() {
         &expect![[r#"
         SELECT "id", "name" FROM "ci""ties" WHERE ("name" < ? OR "name" IS NULL OR ("name" = ? AND ("id" < ?))) ORDER BY "name" DESC, "id" DESC LIMIT ? OFFSET ?
         'a' · 'a' · 1 · 9223372036854775807 · 2
+    "#]],
+    );
+}
+
+#[test]
+fn the_first_of_each_value_are_numbered() {
+    let mut read = read();
+    read.filter = filter(&read.binding, "code IN ('a', 'b') AND size > 5");
+    read.sort = sort(&[(1, true), (ID, true)]);
+    read.limit_each = Some(LimitEach { column: 2, rows: 3 });
+    check(
+        &read,
+        &expect![[r#"
+        SELECT "id", "name" FROM (SELECT "id" AS "id", "name" AS "name", row_number() OVER (PARTITION BY "code" COLLATE BINARY ORDER BY "name" DESC, "id" DESC) AS "_sora_number" FROM "ci""ties" WHERE ("code" IN (?, ?) AND "code" COLLATE BINARY IN (?, ?)) AND "size" > ?) AS "_sora_rows" WHERE "_sora_number" <= ? ORDER BY "_sora_number"
+        'a' · 'b' · 'a' · 'b' · 5 · 3
     "#]],
     );
 }

@@ -13,9 +13,18 @@ pub(crate) struct Slots {
 impl Slots {
     /// Returns the distinct keys in the order of their first place, and where each one stands.
     pub(crate) fn new(keys: &RowBuffer) -> Result<(Self, RowBuffer)> {
+        Self::placed(keys, 0..keys.len())
+    }
+
+    /// The same for keys that stand at these places.
+    pub(crate) fn with_places(keys: &RowBuffer, places: &[usize]) -> Result<(Self, RowBuffer)> {
+        Self::placed(keys, places.iter().copied())
+    }
+
+    fn placed(keys: &RowBuffer, places: impl Iterator<Item = usize>) -> Result<(Self, RowBuffer)> {
         let mut slots = Self { places: HashMap::with_capacity(keys.len()), scratch: Vec::new() };
         let mut distinct = RowBuffer::with_capacity(keys.width(), keys.len());
-        for (place, key) in keys.iter().enumerate() {
+        for (place, key) in places.zip(keys.iter()) {
             encode(&key, 0..keys.width(), &mut slots.scratch)?;
             match slots.places.get_mut(&*slots.scratch) {
                 Some(places) => places.push(place),

@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod batch_writer;
+mod children;
 mod events;
 mod joined;
 mod layers;

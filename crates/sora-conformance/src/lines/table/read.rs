@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use sora::LoadOptions;
 use sora_core::provider::Layer;
-use sora_core::{Cursor, ErrorKind, Fallback, Predicate, Query, Row};
+use sora_core::{Cursor, ErrorKind, Fallback, Predicate, Query, Row, Sort, Value};
 
-use super::{above, by_x, is_above, keys, make, on, open, open_provider, rows_of, total};
+use super::{ID, X, above, by_x, is_above, keys, make, on, open, open_provider, rows_of, total};
 use crate::Profile;
 use crate::differential::ask_one_table;
 use crate::probe::Probe;
@@ -133,6 +134,52 @@ pub(crate) async fn slots(store: &Store) -> Verdict {
             let is_there = table.get(keys(&table, &[id])?, &mut one).await?;
             on(profile, same("whether there is a row", &is_there, &(id == 4)))?;
             on(profile, same("rows of a key", &one.0, &row(&id).into_iter().collect()))?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn children(store: &Store) -> Verdict {
+    let rows = make(store, "children", 40).await?;
+    let parents = [2, 9, 0, 2].map(Value::I64).into_iter().chain([Value::Null]);
+    let parents: Vec<Value> = parents.collect();
+    for profile in Profile::ALL {
+        let table = open(store, profile, "children").await?;
+        for (limit, descending) in [(None, false), (Some(3), false), (Some(2), true)] {
+            let mut found: Vec<Vec<Cells>> = vec![Vec::new(); parents.len()];
+            let lists = &mut found;
+            let place = move |place: usize, row: &dyn Row| {
+                let cells = (0..row.width()).map(|at| Ok(row.cell(at)?.to_value()));
+                lists[place].push(cells.collect::<sora_core::Result<_>>()?);
+                Ok(())
+            };
+            let options = LoadOptions { limit_per_parent: limit, ..LoadOptions::default() };
+            let sort = vec![Sort { column: ID, descending }];
+            let query = Query { sort: sort.clone(), ..Query::default() };
+            table.load_many(&query, X, &parents, options, place).await?;
+            let of = |parent: &Value| {
+                let is_child = |row: &&Cells| !parent.is_null() && row[1] == *parent;
+                let mut all: Vec<Cells> = rows.iter().filter(is_child).cloned().collect();
+                all.sort_by(|left, right| in_order(&sort, left, right));
+                all.truncate(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(40));
+                all
+            };
+            let expected: Vec<Vec<Cells>> = parents.iter().map(of).collect();
+            on(profile, same("children of 2, 9, 0, 2 and null", &found, &expected))?;
+        }
+    }
+    let table = open(store, Profile::AggregateNone, "children").await?;
+    for (fallback, children_max, expected) in [
+        (Fallback::Reject, 40, ErrorKind::Unsupported),
+        (Fallback::Scan { rows_max: 2 }, 40, ErrorKind::Limit),
+        (Fallback::default(), 2, ErrorKind::Limit),
+    ] {
+        let query = Query { fallback, ..Query::default() };
+        let options = LoadOptions { limit_per_parent: Some(3), children_max };
+        let loaded = table.load_many(&query, X, &parents, options, |_, _| Ok(())).await;
+        match loaded {
+            Err(error) if error.kind() == expected => {}
+            other => return failed(format!("{fallback:?}, {children_max} children: {other:?}")),
         }
     }
     Ok(())

@@ -55,6 +55,30 @@ pub(crate) const LIES: &[Lie] = &[
         ..Lie::NONE
     },
     Lie {
+        name: "gives one row of each value beyond its limit",
+        line: "a limit for each value keeps the first of each",
+        read: |read| {
+            if let Some(each) = &mut read.limit_each {
+                each.rows += 1;
+            }
+        },
+        ..Lie::NONE
+    },
+    Lie {
+        name: "gives the last rows of each value",
+        line: "a limit for each value keeps the first of each",
+        read: |read| {
+            if read.limit_each.is_some() {
+                let turned = |sort: &sora_core::Sort| sora_core::Sort {
+                    descending: !sort.descending,
+                    ..*sort
+                };
+                read.sort = read.sort.iter().map(turned).collect();
+            }
+        },
+        ..Lie::NONE
+    },
+    Lie {
         name: "gives one row beyond the limit",
         line: "a limit is met exactly",
         read: |read| read.limit = read.limit.map(|limit| limit + 1),

@@ -69,6 +69,16 @@ pub(crate) const LIES: &[Lie] = &[
         ..Lie::NONE
     },
     Lie {
+        name: "loses the last child of many",
+        line: "a load of children has one list for each parent, or is bounded",
+        rows: |read, rows| {
+            if is_of(read, "children") && rows.len() > 5 {
+                rows.pop();
+            }
+        },
+        ..Lie::NONE
+    },
+    Lie {
         name: "reports too many rows",
         line: "a result says what happened",
         read_report: |read, report| report.received += u64::from(is_of(read, "outcomes")),
