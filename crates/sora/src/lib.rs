@@ -54,6 +54,58 @@
 //! [`Repository::batch`] does several writes together or not at all. An acknowledged write is durable
 //! as the store is configured; SQLite runs with `synchronous=FULL` by default.
 //!
+//! # Transactions
+//!
+//! [`Sora::transaction`] runs a closure whose writes happen together or not at all, over all entities
+//! of the store; [`Sora::begin`] gives a guard to commit. [`Repository::within`] takes part in either.
+//!
+//! ```
+//! # #[cfg(feature = "derive")]
+//! # mod example {
+//! # use sora::{Entity, ErrorKind, Isolation, Sora, TransactionOptions};
+//! # #[derive(Debug, Entity)]
+//! # #[sora(table = "accounts")]
+//! # struct Account { #[sora(key)] owner: String, balance: i64 }
+//! # #[derive(Debug, Entity)]
+//! # #[sora(table = "payments")]
+//! # struct Payment { #[sora(key)] id: i64, amount: i64 }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # pub async fn main() -> sora::Result<()> {
+//! # let store = Sora::open("memory:").await?;
+//! # store.ensure_schema::<Account>().await?;
+//! # store.ensure_schema::<Payment>().await?;
+//! let accounts = &store.repository::<Account>().await?;
+//! let payments = &store.repository::<Payment>().await?;
+//! # accounts.insert(&Account { owner: "Ada".into(), balance: 5 }).await?;
+//!
+//! let options = TransactionOptions::new().isolation(Isolation::Serializable).retries_max(5);
+//! let balance = store
+//!     .transaction_with(options, |tx| async move {
+//!         payments.within(&tx).insert(&Payment { id: 1, amount: 7 }).await?;
+//!         accounts.within(&tx).patch("Ada", [Account::BALANCE.add(7)]).await?;
+//!         let ada = accounts.within(&tx).get("Ada").await?;
+//!         Ok::<_, sora::Error>(ada.map(|ada| ada.balance))
+//!     })
+//!     .await?;
+//! assert_eq!(balance, Some(12));
+//!
+//! let tx = store.begin().await?;
+//! payments.within(&tx).delete(1).await?;
+//! let nested = tx.transaction(|inner| async move {
+//!     accounts.within(&inner).patch("Ada", [Account::BALANCE.add(-7)]).await?;
+//!     accounts.within(&inner).insert(&Account { owner: "Ada".into(), balance: 0 }).await
+//! });
+//! assert_eq!(nested.await.unwrap_err().kind(), ErrorKind::Conflict); // undone alone
+//! tx.commit().await?;
+//! assert_eq!(accounts.get("Ada").await?.unwrap().balance, 12);
+//! assert!(payments.get(1).await?.is_none());
+//! # Ok(())
+//! # }
+//! # }
+//! # #[cfg(feature = "derive")]
+//! # example::main().unwrap();
+//! ```
+//!
 //! # Features
 //!
 //! | feature | adds | default |
@@ -101,6 +153,7 @@ pub use outcome::{ReadOutcome, Rows, Source};
 pub use repository::{Expect, Repository};
 pub use request::in_request;
 pub use select::Select;
+pub use sora_core::provider::Isolation;
 pub use sora_core::*;
 #[cfg(feature = "derive")]
 pub use sora_macros::{ColumnType, Entity, Insert, Projection};

@@ -31,8 +31,9 @@ use state::{Finish, Level, State};
 /// - The transaction has a limit of time, 30 s unless
 ///   [`time_max_ms`](TransactionOptions::time_max_ms) says otherwise. Then it is rolled back, also
 ///   while nobody uses it, and later uses fail with [`ErrorKind::Timeout`].
-/// - After an error of kind [`ErrorKind::Serialization`] it is rolled back, and later uses fail with
-///   the same error. Any other write that fails leaves it as it was before that write.
+/// - After an error of kind [`ErrorKind::Serialization`] or [`ErrorKind::Timeout`] it is rolled back,
+///   and later uses fail with the same error. Any other write that fails leaves it as it was before
+///   that write.
 /// - A write whose future is dropped before its end rolls the transaction back, because nobody knows
 ///   what of it was done. A read that is dropped does no harm.
 ///
@@ -44,7 +45,8 @@ use state::{Finish, Level, State};
 /// task of its own, it fails with [`ErrorKind::Busy`] after the time that a write waits for the
 /// writer. Both errors name where the transaction was begun and where the write was called.
 ///
-/// Reads beside the transaction are allowed, and see what is committed.
+/// Reads beside the transaction are allowed, and see what is committed. Only `sqlite::memory:` has one
+/// connection for all, and there they wait as writes do.
 #[derive(Clone)]
 pub struct Transaction {
     state: Arc<State>,

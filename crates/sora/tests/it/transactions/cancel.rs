@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use sora::{Filter, Repository, Sora};
+use sora::{ErrorKind, Filter, Repository, Sora};
 use tokio::task::JoinSet;
 
+use super::closure::failing;
+use super::flaky::Failure;
 use super::{apart, balances, two_accounts};
-use crate::stores::{Account, NewAccount};
+use crate::stores::{Account, NewAccount, repository};
 
 /// Gives a future up after so many polls, unless it has ended.
 struct GiveUp<'f, F> {
@@ -160,27 +162,34 @@ async fn given_up_at_random_they_leave_nothing_half_done() {
 }
 
 #[tokio::test]
-async fn a_write_that_is_given_up_ends_its_transaction() {
-    for (store, _place) in apart().await {
-        let accounts = two_accounts(&store).await;
-        let tx = store.begin().await.expect("begun");
-        let inside = accounts.within(&tx);
-        inside.patch(2, [Account::BALANCE.add(1)]).await.expect("patched");
-        // A read does no harm.
-        drop(give_up(inside.get(1), 1).await);
-        assert_eq!(balances(&inside).await, [100, 101]);
-        let mut patch = Box::pin(inside.patch(1, [Account::BALANCE.add(1)]));
-        let done = GiveUp { future: patch.as_mut(), polls: 1 }.await;
-        drop(patch);
-        if done.is_some() {
-            // In memory nothing waits.
-            tx.rollback().await.expect("rolled back");
-        } else {
-            let late = inside.get(1).await.expect_err("it has ended");
-            assert_eq!(late.kind(), sora::ErrorKind::Cancelled);
-            assert_eq!(tx.commit().await.expect_err("it").kind(), sora::ErrorKind::Cancelled);
-        }
-        assert_eq!(balances(&accounts).await, [100, 100]);
-        accounts.patch(1, [Account::BALANCE.add(0)]).await.expect("the writer is free");
-    }
+async fn a_write_that_is_given_up_ends_its_transaction_and_a_read_does_not() {
+    let (store, flaky) = failing(&[Failure::Hangs, Failure::Hangs]).await;
+    let accounts = repository::<Account>(&store).await;
+    let tx = store.begin().await.expect("begun");
+    let inside = accounts.within(&tx);
+    assert!(give_up(inside.get(1), 1).await.is_none());
+    assert!(give_up(inside.get(1), 1).await.is_none(), "it hangs, and is not refused");
+    assert!(give_up(inside.delete(1), 1).await.is_none());
+    let late = inside.get(1).await.expect_err("it has ended");
+    assert_eq!(late.kind(), ErrorKind::Cancelled);
+    accounts.patch(1, [Account::BALANCE.add(1)]).await.expect("the writer is free");
+    assert_eq!(tx.commit().await.expect_err("it has ended").kind(), ErrorKind::Cancelled);
+    assert_eq!(flaky.with(|script| script.committed), 0);
+
+    let tx = store.begin().await.expect("begun");
+    let inside = accounts.within(&tx);
+    assert!(give_up(inside.batch().delete(1).delete(2).commit(), 1).await.is_none());
+    assert_eq!(tx.commit().await.expect_err("it has ended").kind(), ErrorKind::Cancelled);
+    assert_eq!(balances(&accounts).await, [101, 100]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_hangs_ends_with_the_time_of_its_transaction() {
+    let (store, _) = failing(&[Failure::Hangs]).await;
+    let accounts = repository::<Account>(&store).await;
+    let tx = store.begin().await.expect("begun");
+    let error = accounts.within(&tx).delete(1).await.expect_err("it hangs");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(tx.commit().await.expect_err("it has ended").kind(), ErrorKind::Timeout);
+    assert_eq!(balances(&accounts).await, [100, 100]);
 }

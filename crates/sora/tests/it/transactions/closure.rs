@@ -98,7 +98,7 @@ async fn a_handle_that_outlives_it_is_of_no_use() {
 }
 
 /// Opens a store whose next sessions fail so.
-async fn failing(next: &[Failure]) -> (Sora, Flaky) {
+pub(crate) async fn failing(next: &[Failure]) -> (Sora, Flaky) {
     let flaky = Flaky::default();
     let store = Sora::builder().layer(flaky.clone()).open("memory:").await.expect("it opens");
     two_accounts(&store).await;

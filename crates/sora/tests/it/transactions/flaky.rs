@@ -40,6 +40,8 @@ pub(crate) enum Failure {
     UnknownLost,
     /// Its savepoints fail.
     Savepoint,
+    /// Its reads and writes never end.
+    Hangs,
 }
 
 impl Flaky {
@@ -124,6 +126,7 @@ impl Session for FlakySession {
     ) -> BoxFuture<'a, Result<ReadReport>> {
         match self.failure {
             Failure::Read => Box::pin(std::future::ready(Err(lost()))),
+            Failure::Hangs => Box::pin(std::future::pending()),
             _ => self.inner.read(read, sink),
         }
     }
@@ -135,6 +138,7 @@ impl Session for FlakySession {
     ) -> BoxFuture<'a, Result<WriteReport>> {
         match self.failure {
             Failure::Write => Box::pin(std::future::ready(Err(lost()))),
+            Failure::Hangs => Box::pin(std::future::pending()),
             _ => self.inner.write(write, sink),
         }
     }
