@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sora_core::plan::Plan;
 use sora_core::read::ReadReport;
 use sora_core::write::{Outcome, WriteReport};
-use sora_core::{End, Error, Event, Operation, Result};
+use sora_core::{End, Error, ErrorKind, Event, Operation, Result};
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -40,9 +40,8 @@ impl<'a> Watch<'a> {
     }
 
     /// Says whether the operation is part of a transaction.
-    pub(crate) fn within(mut self, in_transaction: bool) -> Self {
+    pub(crate) fn within(&mut self, in_transaction: bool) {
         self.event.in_transaction = in_transaction;
-        self
     }
 
     /// The span to run the operation in.
@@ -88,8 +87,14 @@ impl<'a> Watch<'a> {
         self.event.returned = written;
     }
 
-    /// Says how the operation ended.
+    /// Says how the operation ended. The error of one that waited in vain for a transaction names it.
     pub(crate) fn end<T>(mut self, result: Result<T>) -> Result<T> {
+        let result = match result {
+            Err(error) if error.kind() == ErrorKind::Busy && !self.event.in_transaction => {
+                Err(self.store.writers.blame(error, self.event.location))
+            }
+            result => result,
+        };
         match &result {
             Ok(_) if self.event.end == End::Dropped => self.event.end = End::Done,
             Ok(_) => {}

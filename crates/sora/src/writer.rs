@@ -12,11 +12,11 @@ use std::time::Duration;
 use sora_core::{Error, ErrorKind, Result};
 use tokio::sync::Notify;
 
-/// The transactions of a store that write and have not ended.
+/// The transactions of a store that have not ended.
 #[derive(Debug, Default)]
 pub(crate) struct Writers {
-    /// How many stand in `sites`: none is seen without the lock.
-    open: AtomicUsize,
+    /// How many of them write: that there is none is seen without the lock.
+    writing: AtomicUsize,
     sites: Mutex<BTreeMap<u64, Site>>,
     ended: Notify,
 }
@@ -29,6 +29,7 @@ pub(crate) type Site = &'static Location<'static>;
 pub(crate) struct Place {
     writers: Arc<Writers>,
     number: u64,
+    writes: bool,
 }
 
 tokio::task_local! {
@@ -37,30 +38,27 @@ tokio::task_local! {
 }
 
 impl Writers {
-    pub(crate) fn enter(self: &Arc<Self>, site: Site) -> Place {
+    pub(crate) fn enter(self: &Arc<Self>, site: Site, writes: bool) -> Place {
         let mut sites = self.sites.lock().unwrap_or_else(PoisonError::into_inner);
         let number = sites.last_key_value().map_or(0, |(last, _)| last + 1);
         sites.insert(number, site);
-        self.open.store(sites.len(), Ordering::Release);
-        Place { writers: self.clone(), number }
+        self.writing.fetch_add(usize::from(writes), Ordering::Release);
+        Place { writers: self.clone(), number, writes }
     }
 
-    /// Lets a write beside the transactions go on, when none of them is open.
+    /// Lets a write beside the transactions go on, when none of them writes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidInput`] at once if the caller runs in the closure of one of them;
-    /// [`ErrorKind::Busy`] after the given time. Both name the two call sites.
+    /// [`ErrorKind::InvalidInput`] at once if the caller runs in the closure of one of them, naming
+    /// both call sites; [`ErrorKind::Busy`] after the given time.
     pub(crate) async fn pass(&self, wait_ms: u32, site: Site) -> Result<()> {
-        if self.open.load(Ordering::Acquire) == 0 {
+        self.refuse_inside(site)?;
+        if self.writing.load(Ordering::Acquire) == 0 {
             return Ok(());
         }
-        self.refuse_inside(site)?;
         let wait = Duration::from_millis(wait_ms.into());
-        match tokio::time::timeout(wait, self.none()).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(self.blame(busy(wait_ms), site)),
-        }
+        tokio::time::timeout(wait, self.none()).await.map_err(|_| busy(wait_ms))
     }
 
     /// Refuses what would wait for the transaction in whose closure it is called.
@@ -88,7 +86,7 @@ impl Writers {
         loop {
             // From here on an end is not missed.
             let ended = self.ended.notified();
-            if self.open.load(Ordering::Acquire) == 0 {
+            if self.writing.load(Ordering::Acquire) == 0 {
                 return;
             }
             ended.await;
@@ -100,8 +98,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut sites = self.writers.sites.lock().unwrap_or_else(PoisonError::into_inner);
         sites.remove(&self.number);
-        self.writers.open.store(sites.len(), Ordering::Release);
         drop(sites);
+        self.writers.writing.fetch_sub(usize::from(self.writes), Ordering::Release);
         self.writers.ended.notify_waiters();
     }
 }

@@ -31,8 +31,9 @@ impl Table {
         operation: Operation,
         location: &'static Location<'static>,
     ) -> Watch<'_> {
-        let watch = Watch::start(self.store(), self.name(), operation, location);
-        watch.within(self.transaction.is_some())
+        let mut watch = Watch::start(self.store(), self.name(), operation, location);
+        watch.within(self.transaction.is_some());
+        watch
     }
 
     /// Reads where the table's operations go.

@@ -35,7 +35,7 @@ impl TransactionOptions {
         self
     }
 
-    /// Refuses writes in it. In memory such a transaction keeps no writer waiting.
+    /// Refuses writes in it. On the store in memory it keeps no writer waiting; on SQLite it does.
     pub fn read_only(mut self) -> Self {
         self.session.read_only = true;
         self

@@ -29,13 +29,14 @@ pub(crate) async fn begin(
     let session = open(store, options, site).await?;
     let waited = started.elapsed();
     let deadline = later(options.time_max_ms);
-    let writes = !options.session.read_only && store.writer_wait_ms().is_some();
+    let keeps = store.writer_wait_ms().is_some();
+    let writes = !options.session.read_only;
     let record = Record {
         site,
         started,
         waited,
         request: request::current(),
-        place: writes.then(|| store.writers.enter(site)),
+        place: keeps.then(|| store.writers.enter(site, writes)),
         watcher: None,
     };
     let limit = (options.time_max_ms, deadline);
@@ -59,9 +60,7 @@ async fn open(
 ) -> Result<Box<dyn Session>> {
     store.check_transactions()?;
     let opened = store.provider.open(options.session);
-    let Some(wait_ms) = store.writer_wait_ms().filter(|_| !options.session.read_only) else {
-        return opened.await.map_err(|error| store.writers.blame(error, site));
-    };
+    let Some(wait_ms) = store.writer_wait_ms() else { return opened.await };
     store.writers.refuse_inside(site)?;
     match timeout(Duration::from_millis(wait_ms.into()), opened).await {
         Ok(opened) => opened.map_err(|error| store.writers.blame(error, site)),
@@ -115,9 +114,9 @@ where
     };
     let span = watch::span(store, "*", Operation::Transaction, site);
     let guard = begin(store, options, site).instrument(span.clone()).await.map_err(failed)?;
-    let writes = !options.session.read_only && store.writer_wait_ms().is_some();
+    let keeps = store.writer_wait_ms().is_some();
     let body = body(guard.clone()).instrument(span.clone());
-    let body = writer::in_closure(writes.then(|| store.writers.clone()), site, body);
+    let body = writer::in_closure(keeps.then(|| store.writers.clone()), site, body);
     match timeout_at(guard.state.deadline, body).await {
         Ok(Ok(value)) => guard.commit().instrument(span).await.map(|()| value).map_err(failed),
         Ok(Err(error)) => {

@@ -205,19 +205,20 @@ async fn a_stream_fetches_its_pages_inside_and_lets_writes_between() {
             let row = row.expect("a row");
             // Nothing is read ahead: what is behind the page is deleted before it is fetched.
             if row.number == 9 {
-                let gone = cities.delete_where(City::NUMBER.ge(100)).await.expect("deleted");
-                assert_eq!(gone, 150);
+                tokio::task::yield_now().await;
+                let gone = cities.delete_where(City::NUMBER.gt(12)).await.expect("deleted");
+                assert_eq!(gone, 237);
             }
             numbers.push(row.number);
         }
-        assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+        assert_eq!(numbers, (0..13).collect::<Vec<_>>());
         // One that is dropped in the middle holds nothing.
         let mut stream = cities.query(Filter::all()).stream_with(pages);
         stream.next().await.expect("a row").expect("a row");
         drop(stream);
         cities.insert(city(7_000)).await.expect("inserted");
         tx.commit().await.expect("committed");
-        assert_eq!(outside.query(Filter::all()).count().await.expect("read"), 101);
+        assert_eq!(outside.query(Filter::all()).count().await.expect("read"), 14);
     }
 }
 

@@ -184,6 +184,23 @@ async fn a_write_that_is_given_up_ends_its_transaction_and_a_read_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_ends_while_an_operation_has_the_session_is_rolled_back_behind_it() {
+    let (store, _) = failing(&[Failure::Hangs]).await;
+    let accounts = repository::<Account>(&store).await;
+    let tx = store.begin().await.expect("begun");
+    let inside = accounts.within(&tx);
+    let mut read = Box::pin(inside.get(1));
+    assert!(GiveUp { future: read.as_mut(), polls: 1 }.await.is_none());
+    drop(tx);
+    drop(read);
+    // The handle is still there, and the writer is free.
+    let outside = accounts.patch(1, [Account::BALANCE.add(1)]);
+    let wait = std::time::Duration::from_secs(1);
+    tokio::time::timeout(wait, outside).await.expect("in time").expect("patched");
+    assert_eq!(inside.get(1).await.expect_err("it has ended").kind(), ErrorKind::InvalidInput);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_hangs_ends_with_the_time_of_its_transaction() {
     let (store, _) = failing(&[Failure::Hangs]).await;
     let accounts = repository::<Account>(&store).await;

@@ -37,12 +37,14 @@ async fn a_closure_ends_with_its_time() {
     let store = Sora::open("memory:").await.expect("it opens");
     let accounts = &two_accounts(&store).await;
     let options = TransactionOptions::new().time_max_ms(100);
+    let started = tokio::time::Instant::now();
     let done = store.transaction_with(options, |tx| async move {
         accounts.within(&tx).patch(1, add(1)).await?;
         std::future::pending::<sora::Result<()>>().await
     });
     let error: sora::Error = done.await.expect_err("its time is over");
     assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(started.elapsed(), Duration::from_millis(100));
     assert_eq!(balances(accounts).await, [100, 100]);
     let forever = TransactionOptions::new().time_max_ms(u64::MAX);
     store.begin_with(forever).await.expect("begun").commit().await.expect("committed");
@@ -143,6 +145,24 @@ async fn what_waits_beside_a_guard_on_sqlite_is_refused_in_its_time() {
     refused(store.begin().await, ErrorKind::Busy, (begun, line!()));
     tx.commit().await.expect("committed");
     assert!(accounts.delete(1).await.expect("the writer is free"));
+    // It is SQLite that lets one wait for those that only read.
+    let begun = line!() + 1;
+    let tx = store.begin_with(TransactionOptions::new().read_only()).await.expect("begun");
+    refused(accounts.delete(2).await, ErrorKind::Busy, (begun, line!()));
+    tx.commit().await.expect("committed");
+}
+
+#[tokio::test]
+async fn a_closure_that_only_reads_refuses_writes_beside_it() {
+    for (store, _place) in apart().await {
+        let (accounts, begun) = (&two_accounts(&store).await, line!() + 2);
+        let reads = TransactionOptions::new().read_only();
+        let done = store.transaction_with(reads, |tx| async move {
+            refused(accounts.delete(1).await, ErrorKind::InvalidInput, (begun, line!()));
+            Ok::<_, sora::Error>(balances(&accounts.within(&tx)).await)
+        });
+        assert_eq!(done.await.expect("committed"), [100, 100]);
+    }
 }
 
 #[tokio::test]
