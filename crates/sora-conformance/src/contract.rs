@@ -204,6 +204,8 @@ pub(crate) const TABLE_LINES: &[Line] = lines! {
     "an atomic write of many rows is whole or nothing, or is refused" => table::write::atomic;
     "a write by filter writes the rows that meet it, or is refused" => table::write::by_filter;
     "a batch is whole or nothing" => table::write::batch;
+    "a stream of rows has one outcome for each, and the last of a key wins" => table::batch_writer::each_row;
+    "an atomic stream of rows is whole or nothing, or is refused" => table::batch_writer::atomic;
 };
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The provider under a table: what the store does not do is done above it, and gives the same.
 
 pub(crate) mod aggregate;
+pub(crate) mod batch_writer;
 pub(crate) mod read;
 pub(crate) mod stream;
 pub(crate) mod write;

@@ -168,6 +168,30 @@ pub(crate) const LIES: &[Lie] = &[
         },
         ..Lie::NONE
     },
+    Lie {
+        name: "a conflict in a stream is reported as written",
+        line: "a stream of rows has one outcome for each, and the last of a key wins",
+        write_report: |write, report| {
+            if is_written_to(write, "poured") {
+                change_outcomes(report, |outcome| {
+                    outcome.error().map(|_| Outcome::Applied(Effect::Inserted))
+                });
+            }
+        },
+        ..Lie::NONE
+    },
+    Lie {
+        name: "a conflict in an atomic stream is reported as written",
+        line: "an atomic stream of rows is whole or nothing, or is refused",
+        write_report: |write, report| {
+            if is_written_to(write, "undone") {
+                change_outcomes(report, |outcome| {
+                    outcome.error().map(|_| Outcome::Applied(Effect::Inserted))
+                });
+            }
+        },
+        ..Lie::NONE
+    },
 ];
 
 fn is_of(read: &Read, table: &str) -> bool {

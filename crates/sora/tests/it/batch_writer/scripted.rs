@@ -158,7 +158,8 @@ async fn scripted(
                 }
                 tokio::task::yield_now().await;
             }
-            Err(Error::new(ErrorKind::Internal, "the other writes were never asked for"))
+            let message = "the other writes were never asked for";
+            Err(Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Never))
         }
         Fate::Panics => panic!("as the script says"),
         Fate::Poisoned(poisoned, error) => {
