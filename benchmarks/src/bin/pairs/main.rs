@@ -15,7 +15,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 const USAGE: &str = "usage: pairs WHAT [--pairs N] [--seconds S] [--rows N] [--folder DIR]
   points TASKS             look-ups by key
   page TASKS               pages of 50 rows by filter and sort
-  stream                   all rows, decoded, through a stream
+  stream PAGE              all rows, decoded, through a stream of pages of so many rows
   writes TASKS full|normal single upserts, each durable
   bulk sorted|shuffled     an upsert of as many rows as the table has, half of them there
   sustained full|normal    upserts of 64 tasks for --seconds beside readers: the log's size and times
@@ -41,7 +41,7 @@ fn main() -> Result<()> {
     match *words {
         ["points", tasks] => reads::points(&options, tasks.parse()?),
         ["page", tasks] => reads::pages(&options, tasks.parse()?),
-        ["stream"] => reads::stream(&options),
+        ["stream", page] => reads::stream(&options, page.parse()?),
         ["writes", tasks, mode] => writes::singles(&options, tasks.parse()?, mode == "full"),
         ["bulk", order] => writes::bulk(&options, order == "shuffled"),
         ["sustained", mode] => sustained::run(&options, mode == "full"),

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sora::{Filter, Repository};
+use sora::{Filter, Repository, StreamOptions};
 use sora_benchmarks::{Item, key};
 
 use crate::Result;
@@ -147,15 +147,16 @@ pub(crate) fn pages(options: &Options, tasks: u64) -> Result<()> {
     )
 }
 
-pub(crate) fn stream(options: &Options) -> Result<()> {
+pub(crate) fn stream(options: &Options, page_rows: u64) -> Result<()> {
     let path = database(options)?;
     // Scans do not map, so that their memory stays small.
     let connection = connect(&path, true, false)?;
     let runtime = runtime(2)?;
     let items = runtime.block_on(items(config(&path, true)?))?;
+    let paging = StreamOptions { page_rows };
     compare(
         options,
-        &format!("a stream of {} rows, each counted as one", options.rows),
+        &format!("a stream of {} rows in pages of {page_rows}, each counted as one", options.rows),
         || {
             Round::of(|| {
                 let mut statement = connection.prepare_cached(ALL)?;
@@ -171,7 +172,7 @@ pub(crate) fn stream(options: &Options) -> Result<()> {
         || {
             Round::of(|| {
                 runtime.block_on(async {
-                    let mut stream = items.query(Filter::all()).stream();
+                    let mut stream = items.query(Filter::all()).stream_with(paging);
                     let mut count = 0;
                     while let Some(row) = stream.next().await {
                         black_box(row?);
