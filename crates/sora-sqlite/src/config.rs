@@ -26,6 +26,7 @@ pub struct SqliteConfig {
     pub(crate) busy_timeout_ms: u32,
     pub(crate) mmap_bytes: u64,
     pub(crate) cache_bytes: u32,
+    pub(crate) bulk_cache_bytes: u32,
     pub(crate) queue_max: usize,
     pub(crate) group_writes_max: usize,
     pub(crate) group_rows_max: usize,
@@ -149,9 +150,16 @@ impl SqliteConfig {
         self
     }
 
-    /// Sets the page cache of each connection: 2 MiB by default. A larger one pays for imports.
+    /// Sets the page cache of each connection: 2 MiB by default.
     pub fn cache_bytes(mut self, cache_bytes: u32) -> Self {
         self.cache_bytes = cache_bytes;
+        self
+    }
+
+    /// Sets the page cache of the writing connection while it writes 1,000 rows and more at once:
+    /// 64 MiB by default. It is given back when the next smaller write comes.
+    pub fn bulk_cache_bytes(mut self, bulk_cache_bytes: u32) -> Self {
+        self.bulk_cache_bytes = bulk_cache_bytes;
         self
     }
 
@@ -221,6 +229,7 @@ impl SqliteConfig {
             busy_timeout_ms: 5_000,
             mmap_bytes: 1 << 30,
             cache_bytes: 2 << 20,
+            bulk_cache_bytes: 64 << 20,
             queue_max: 1_024,
             group_writes_max: 256,
             group_rows_max: 10_000,

@@ -2,6 +2,7 @@
 
 use sora_core::{Error, ErrorKind, Result};
 
+use crate::bulk::Cache;
 use crate::connection::Link;
 use crate::line::Queued;
 use crate::write::{self, Written};
@@ -9,7 +10,9 @@ use crate::write::{self, Written};
 /// Runs writes and answers their callers behind the commit. What one of them does wrong is its own
 /// failure alone: a statement that fails undoes only itself, an atomic write is a savepoint, and
 /// when the transaction as a whole is undone by one of them, each is run alone.
-pub(crate) fn run(link: &mut Link, group: &mut Vec<Queued>) {
+pub(crate) fn run(link: &mut Link, cache: &mut Cache, group: &mut Vec<Queued>) {
+    let most = group.iter().map(|one| one.write.change.len()).max();
+    cache.suit(&link.db, most.unwrap_or(0));
     if let [one] = &group[..] {
         let written = write::run(link, &one.write);
         return answer(group, [written]);

@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod binder;
+mod bulk;
 mod checkpoint;
 mod chunk;
 mod config;

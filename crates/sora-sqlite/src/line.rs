@@ -226,7 +226,9 @@ impl Line {
         let mut group = Vec::new();
         loop {
             match self.next(&mut group) {
-                Next::Group => group::run(&mut worker.link, &mut group),
+                Next::Group => {
+                    group::run(&mut worker.link, &mut worker.cache, &mut group);
+                }
                 Next::Once(job) => job(worker),
                 Next::Passed => return,
             }

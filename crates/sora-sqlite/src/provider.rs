@@ -243,7 +243,7 @@ impl Provider for Sqlite {
         capability.read_only = self.0.config.read_only;
         capability.residual = true;
         capability.returning = true;
-        capability.rows_max = 10_000;
+        capability.rows_max = 50_000;
         capability.transactions = true;
         capability.writer_wait_ms = Some(self.0.config.busy_timeout_ms);
         capability

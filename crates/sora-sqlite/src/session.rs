@@ -98,6 +98,7 @@ impl Session for SqliteSession {
                 if worker.link.db.is_autocommit() {
                     return Err(write::ended());
                 }
+                worker.cache.suit(&worker.link.db, job_write.change.len());
                 write::run_inside(&mut worker.link, &job_write)
             });
             Ok(deliver(written.await?, sink))

@@ -10,6 +10,7 @@ use sora_core::read::{Pace, Read};
 use sora_core::{Error, ErrorKind, Result};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::bulk::Cache;
 use crate::checkpoint::Checkpoints;
 use crate::chunk::{self, Chunk};
 use crate::config::SqliteConfig;
@@ -26,6 +27,7 @@ pub(crate) struct Worker {
     /// Ends before the connection, which is closed behind all others. None if there is no log.
     checkpoints: Option<Checkpoints>,
     pub(crate) link: Link,
+    pub(crate) cache: Cache,
     pub(crate) config: Arc<SqliteConfig>,
     role: Role,
     scan: Option<Link>,
@@ -77,7 +79,8 @@ impl Worker {
         let has_log = role == Role::Write && !config.read_only && config.path().is_some();
         let checkpoints = has_log.then(|| Checkpoints::start(&link.db, &config)).transpose()?;
         let tidy = if is_clean { tidier(&link.db, &config) } else { None };
-        Ok(Self { checkpoints, link, config, role, scan: None, watch, _tidier: tidy })
+        let cache = Cache::new(&config);
+        Ok(Self { checkpoints, link, cache, config, role, scan: None, watch, _tidier: tidy })
     }
 
     /// Looks at the log, if a commit may just have been done.

@@ -6,6 +6,7 @@ use sora_core::{BufferedRow, Error, ErrorKind, Result, Retry, RowBuffer};
 use sora_sql::{change, exists, render, write_shape};
 
 use crate::binder::Binder;
+use crate::bulk::key_order;
 use crate::connection::Link;
 use crate::failure::{commit_error, name_conflict, store_error};
 use crate::row::SteppedRow;
@@ -163,11 +164,14 @@ impl<'a> Pass<'a> {
             },
         );
         self.report.outcomes.reserve_exact(end - start);
+        let whole = start == 0 && end == write.change.len();
+        let order = if whole { key_order(db, write) } else { None };
         // A row that was written but cannot be read back is undone alone.
         let guarded = write.returning.is_some() && !write.atomic;
         let prepared = db.prepare_cached(&text).map_err(store_error);
         let mut statement = prepared.map_err(|error| self.at(error))?;
-        for index in start..end {
+        for place in start..end {
+            let index = order.as_ref().map_or(place, |order| order[place]);
             let kept = self.rows.len();
             if guarded {
                 execute(db, "SAVEPOINT sora_row")?;
@@ -196,13 +200,16 @@ impl<'a> Pass<'a> {
                 Err(error) if write.atomic => {
                     self.report.undo(end - start, index - start, error);
                     self.rows.clear();
-                    break;
+                    return Ok(Written { report: self.report, rows: self.rows });
                 }
                 Err(error) => {
                     self.rows.truncate(kept);
                     self.report.push(Outcome::Failed(error));
                 }
             }
+        }
+        if let Some(order) = order {
+            self.report.outcomes = in_input_order(&order, self.report.outcomes);
         }
         Ok(Written { report: self.report, rows: self.rows })
     }
@@ -274,6 +281,16 @@ impl<'a> Pass<'a> {
         let binding = &self.write.binding;
         name_conflict(error, binding.live()).with("table", binding.schema().table())
     }
+}
+
+/// Gives each row its own outcome again.
+fn in_input_order(order: &[usize], outcomes: Vec<Outcome>) -> Vec<Outcome> {
+    let mut placed: Vec<Outcome> = Vec::new();
+    placed.resize_with(outcomes.len(), || Outcome::Skipped);
+    for (index, outcome) in order.iter().zip(outcomes) {
+        placed[*index] = outcome;
+    }
+    placed
 }
 
 fn is_stored(

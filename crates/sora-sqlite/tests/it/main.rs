@@ -4,6 +4,7 @@
 
 mod support;
 
+mod bulk;
 mod conformance;
 mod describe;
 mod differential;
