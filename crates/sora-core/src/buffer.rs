@@ -52,6 +52,21 @@ impl Span {
     }
 }
 
+impl Slot {
+    /// The slot in a buffer that has so much text and so many bytes in front.
+    fn behind(self, text: u32, bytes: u32) -> Self {
+        let moved = |span: Span, by| Span { start: span.start + by, ..span };
+        match self {
+            Self::Text(span) => Self::Text(moved(span, text)),
+            Self::Json(span) => Self::Json(moved(span, text)),
+            Self::Bytes(span) => Self::Bytes(moved(span, bytes)),
+            Self::Uuid(span) => Self::Uuid(moved(span, bytes)),
+            Self::Decimal(span) => Self::Decimal(moved(span, bytes)),
+            plain => plain,
+        }
+    }
+}
+
 impl RowBuffer {
     /// The largest size of all text, and of all bytes, of one buffer: 4 GiB.
     pub const BYTES_MAX: usize = u32::MAX as usize;
@@ -129,6 +144,19 @@ impl RowBuffer {
         self.truncate(0);
     }
 
+    /// Copies all rows of a buffer of the same width to the end, run by run.
+    fn append(&mut self, rows: &Self) -> Result<()> {
+        let text = Span::behind(self.text.len() + rows.text.len(), 0)?.start;
+        let text = text - Span::behind(rows.text.len(), 0)?.start;
+        let bytes = Span::behind(self.bytes.len() + rows.bytes.len(), 0)?.start;
+        let bytes = bytes - Span::behind(rows.bytes.len(), 0)?.start;
+        let slots = &rows.slots[..rows.len() * rows.width];
+        self.slots.extend(slots.iter().map(|slot| slot.behind(text, bytes)));
+        self.text.push_str(&rows.text);
+        self.bytes.extend_from_slice(&rows.bytes);
+        Ok(())
+    }
+
     fn span(&mut self, bytes: &[u8]) -> Result<Span> {
         let span = Span::behind(self.bytes.len(), bytes.len())?;
         self.bytes.extend_from_slice(bytes);
@@ -171,6 +199,18 @@ impl RowSink for RowBuffer {
     fn row(&mut self, row: &dyn Row) -> Result<ControlFlow<()>> {
         self.push(row)?;
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn rows(&mut self, rows: &mut Self) -> Result<Option<ControlFlow<()>>> {
+        if self.width != rows.width {
+            return Ok(None);
+        }
+        self.truncate(self.len());
+        match self.slots.is_empty() {
+            true => std::mem::swap(self, rows),
+            false => self.append(rows)?,
+        }
+        Ok(Some(ControlFlow::Continue(())))
     }
 
     fn reset(&mut self) {
@@ -263,6 +303,37 @@ mod tests {
         buffer.truncate(1);
         assert_eq!(buffer.len(), 1);
         assert!(RowBuffer::default().row(0).is_none());
+    }
+
+    #[test]
+    fn whole_buffers_are_taken_as_they_are() {
+        let row = |number: i64| {
+            [
+                Value::I64(number),
+                Value::Text(format!("text {number}").into()),
+                Value::Json(format!("[{number}]").into()),
+                Value::Bytes([1, number.to_le_bytes()[0]].into()),
+                Value::Uuid([number.to_le_bytes()[0]; 16]),
+                Value::Decimal(number.into()),
+            ]
+        };
+        let mut all = RowBuffer::new(6);
+        for numbers in [0..0, 0..3, 3..4, 4..9] {
+            let mut some = RowBuffer::new(6);
+            for number in numbers {
+                some.push(&&row(number)[..]).expect("a row");
+            }
+            // What is unfinished on either side is no row.
+            some.cell(Cell::Text("loose")).expect("a cell");
+            all.cell(Cell::Text("loose")).expect("a cell");
+            assert!(all.rows(&mut some).expect("taken").is_some());
+        }
+        assert_eq!(all.len(), 9);
+        for (number, buffered) in (0..).zip(all.iter()) {
+            let values: Vec<Value> = (0..6).map(|at| buffered.get(at).to_value()).collect();
+            assert_eq!(values, row(number));
+        }
+        assert!(all.rows(&mut RowBuffer::new(5)).expect("not taken").is_none());
     }
 
     #[test]

@@ -189,6 +189,16 @@ impl RowSink for Gate<'_> {
         self.sink.row(row)
     }
 
+    fn rows(&mut self, rows: &mut RowBuffer) -> Result<Option<ControlFlow<()>>> {
+        if !self.read.residual.is_empty() {
+            return Ok(None);
+        }
+        let received = rows.len() as u64;
+        let taken = self.sink.rows(rows)?;
+        self.report.received += taken.map_or(0, |_| received);
+        Ok(taken)
+    }
+
     fn reset(&mut self) {
         self.report = ReadReport::default();
         self.sink.reset();

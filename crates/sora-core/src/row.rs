@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::{Cell, Result, Value};
+use crate::{Cell, Result, RowBuffer, Value};
 
 /// One row of a read, valid until the sink returns.
 ///
@@ -25,6 +25,14 @@ pub trait Row {
 pub trait RowSink: Send {
     /// Takes one row; `Break` means that no more rows are wanted.
     fn row(&mut self, row: &dyn Row) -> Result<ControlFlow<()>>;
+
+    /// Takes rows as they are, all at once, and leaves the buffer for anything; `None` if it wants
+    /// each by itself, by [`row`](RowSink::row). A sink that keeps or hands on whole buffers saves the
+    /// copy of each row.
+    fn rows(&mut self, rows: &mut RowBuffer) -> Result<Option<ControlFlow<()>>> {
+        let _ = rows;
+        Ok(None)
+    }
 
     /// Forgets the rows taken so far, because the read starts over.
     fn reset(&mut self);

@@ -52,7 +52,18 @@ pub(crate) async fn receive(
     sink: &mut dyn RowSink,
 ) -> Result<ReadReport> {
     let mut taken = 0;
-    while let Some(chunk) = chunks.recv().await {
+    while let Some(mut chunk) = chunks.recv().await {
+        let rows = chunk.rows.len() as u64;
+        if chunk.received.is_empty()
+            && let Some(flow) = sink.rows(&mut chunk.rows)?
+        {
+            taken += rows;
+            match chunk.end {
+                _ if flow.is_break() => return Ok(ReadReport::received(taken)),
+                Some(end) => return end,
+                None => continue,
+            }
+        }
         for (index, row) in chunk.rows.iter().enumerate() {
             taken += 1;
             if sink.row(&row)?.is_break() {

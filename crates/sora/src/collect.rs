@@ -154,6 +154,30 @@ impl RowSink for Collect<'_> {
         Ok(stop_if(self.exceeded))
     }
 
+    fn rows(&mut self, rows: &mut RowBuffer) -> Result<Option<ControlFlow<()>>> {
+        let count = rows.len() as u64;
+        let is_plain = self.plan.residual_after.is_none()
+            && self.held.is_none()
+            && self.skip == 0
+            && rows.width() == self.plan.width
+            && self.limit.is_none_or(|limit| count <= limit - self.returned);
+        let Some(last_row) = rows.len().checked_sub(1).and_then(|at| RowBuffer::row(rows, at))
+        else {
+            return Ok(None);
+        };
+        if !is_plain {
+            return Ok(None);
+        }
+        if let Some(last) = &mut self.last {
+            last.clear();
+            last.push(&Picked { row: &last_row, positions: &self.sort })?;
+        }
+        let Some(flow) = self.sink.rows(rows)? else { return Ok(None) };
+        self.returned += count;
+        let is_full = self.end == PageEnd::Stop && self.limit == Some(self.returned);
+        Ok(Some(if is_full { ControlFlow::Break(()) } else { flow }))
+    }
+
     fn reset(&mut self) {
         self.skip = self.plan.residual_offset;
         self.passed = 0;
