@@ -14,6 +14,7 @@ use sora_core::{
 };
 use tracing::Instrument;
 
+use crate::deadline;
 use crate::transaction::{self, Transaction, TransactionGuard, TransactionOptions};
 use crate::watch::Watch;
 use crate::writer::Writers;
@@ -106,7 +107,8 @@ impl Sora {
         async move {
             let watch = Watch::start(&self.store, "*", Operation::Describe, location);
             let span = watch.span();
-            watch.end(self.store.provider.describe(None).instrument(span).await)
+            let described = self.store.provider.describe(None).instrument(span);
+            watch.end(deadline::reading(described).await)
         }
     }
 
@@ -284,7 +286,7 @@ impl Sora {
             };
             Table::new(self.store.clone(), schema, Arc::new(live))
         };
-        let table = table.instrument(span).await;
+        let table = deadline::reading(table.instrument(span)).await;
         watch.end(table)
     }
 
@@ -309,7 +311,7 @@ impl Sora {
                 other => Err(unexpected_answer(&other)),
             }
         };
-        let ensured = ensured.instrument(span).await;
+        let ensured = deadline::writing(ensured.instrument(span)).await;
         watch.end(ensured)
     }
 }

@@ -127,6 +127,7 @@ mod children;
 mod client;
 mod clock;
 mod collect;
+mod deadline;
 mod entity_stream;
 mod lane;
 pub mod layers;
@@ -148,6 +149,7 @@ pub use batch_writer::{
 pub use children::LoadMany;
 pub use client::{Sora, SoraBuilder};
 pub use clock::{Clock, SystemClock};
+pub use deadline::with_deadline;
 pub use entity_stream::EntityStream;
 pub use outcome::{ReadOutcome, Rows, Source};
 pub use repository::{Expect, Repository};

@@ -13,6 +13,7 @@ use tracing::Instrument;
 
 use super::Table;
 use super::read::{Explanation, Reader};
+use crate::deadline;
 use crate::outcome::ReadOutcome;
 
 impl Table {
@@ -89,7 +90,7 @@ impl Table {
             watch.read(report, returned);
             Ok(ReadOutcome::new(plan, report.received, returned, true))
         };
-        let outcome = outcome.instrument(span).await;
+        let outcome = deadline::reading(outcome.instrument(span)).await;
         watch.end(outcome)
     }
 

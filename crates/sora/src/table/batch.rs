@@ -8,6 +8,7 @@ use tracing::Instrument;
 
 use super::Table;
 use crate::collect::Nothing;
+use crate::deadline;
 use crate::transaction::Turn;
 use crate::watch::Watch;
 
@@ -54,7 +55,8 @@ impl<'a> Batch<'a> {
         let Self { table, changes } = self;
         let mut watch = table.watch(Operation::Batch, location);
         let span = watch.span();
-        let done = write_all(table, changes, &mut watch, location).instrument(span).await;
+        let done = write_all(table, changes, &mut watch, location).instrument(span);
+        let done = deadline::writing(done).await;
         watch.end(done)
     }
 }

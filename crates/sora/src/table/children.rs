@@ -17,6 +17,7 @@ use super::Table;
 use super::key::Slots;
 use super::read::{Reader, chunks};
 use crate::collect::{Head, PageEnd};
+use crate::deadline;
 
 /// How the children of many parents are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +110,7 @@ impl Table {
             }
             Ok(())
         };
-        let loaded = loaded.instrument(span).await;
+        let loaded = deadline::reading(loaded.instrument(span)).await;
         watch.end(loaded)
     }
 

@@ -17,6 +17,7 @@ use super::key::Slots;
 use super::lookup::{self, Lookups, Waiting};
 use crate::client::unexpected_answer;
 use crate::collect::{Collect, Collected, Nothing, PageEnd};
+use crate::deadline;
 use crate::lane::Admission;
 use crate::outcome::ReadOutcome;
 use crate::transaction::Turn;
@@ -185,7 +186,7 @@ impl Table {
                 other => Err(unexpected_answer(&other)),
             }
         };
-        let explained = explained.instrument(span).await;
+        let explained = deadline::reading(explained.instrument(span)).await;
         watch.end(explained)
     }
 
@@ -210,7 +211,7 @@ impl Table {
                     None => self.get_alone(key, for_update, sink, &mut watch).await,
                 }
             });
-            read.instrument(span).await
+            deadline::reading(read.instrument(span)).await
         };
         watch.end(read)
     }
@@ -240,7 +241,7 @@ impl Table {
             }
             Ok(())
         };
-        let read = read.instrument(span).await;
+        let read = deadline::reading(read.instrument(span)).await;
         watch.end(read)
     }
 
@@ -253,7 +254,8 @@ impl Table {
     ) -> Result<Page> {
         let mut watch = self.watch(operation, location);
         let span = watch.span();
-        let page = self.page(query, end, sink, &mut watch).instrument(span).await;
+        let page = self.page(query, end, sink, &mut watch).instrument(span);
+        let page = deadline::reading(page).await;
         watch.end(page)
     }
 
@@ -288,7 +290,7 @@ impl Table {
             watch.read(report, count);
             Ok(count)
         };
-        let count = count.instrument(span).await;
+        let count = deadline::reading(count.instrument(span)).await;
         watch.end(count)
     }
 

@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use super::Table;
 use super::read::Reader;
 use crate::collect::PageEnd;
+use crate::deadline;
 use crate::request;
 
 /// The rows of a query, page by page, fetched as they are taken: at most one page ahead.
@@ -38,7 +39,15 @@ pub struct RowStream {
     options: StreamOptions,
     left: Option<u64>,
     state: State,
+    /// When it must have ended; it wakes the consumer then.
+    deadline: Option<Deadline>,
     event: Tally,
+}
+
+enum Deadline {
+    At(tokio::time::Instant),
+    /// Begun with the first poll, which is inside a runtime.
+    Sleep(Pin<Box<tokio::time::Sleep>>),
 }
 
 /// How a stream is fetched.
@@ -121,7 +130,9 @@ impl Table {
             request: request::current(),
         };
         let (table, plan) = (self.clone(), plan.map_err(Some));
-        RowStream { table, plan, options, left: query.limit, state: State::Start, event }
+        let deadline = deadline::current().map(Deadline::At);
+        let left = query.limit;
+        RowStream { table, plan, options, left, state: State::Start, deadline, event }
     }
 }
 
@@ -141,6 +152,9 @@ impl RowStream {
     }
 
     fn poll_page(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<RowBuffer>>> {
+        if !matches!(self.state, State::End) && self.is_over(context) {
+            return Poll::Ready(Some(Err(self.fail(deadline::over()))));
+        }
         if matches!(self.state, State::Start | State::Next) {
             self.state = match self.ask() {
                 Ok(state) => state,
@@ -168,6 +182,19 @@ impl RowStream {
             Ok((rows, last)) => self.take(rows, last),
             Err(error) => Some(Err(self.fail(error))),
         })
+    }
+
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(deadline) = &mut self.deadline else { return false };
+        if let Deadline::At(deadline_at) = deadline
+            && Handle::try_current().is_ok()
+        {
+            *deadline = Deadline::Sleep(Box::pin(tokio::time::sleep_until(*deadline_at)));
+        }
+        match deadline {
+            Deadline::At(_) => false,
+            Deadline::Sleep(sleep) => sleep.as_mut().poll(context).is_ready(),
+        }
     }
 
     /// Hands out a page and asks for the next one.

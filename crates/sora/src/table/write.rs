@@ -16,6 +16,7 @@ use super::group::{self, GroupCommit, Waiting};
 use super::key::no_key;
 use super::read::{Reader, chunks};
 use crate::collect::{Nothing, PageEnd};
+use crate::deadline;
 use crate::lane::Admission;
 use crate::transaction::Turn;
 use crate::watch::Watch;
@@ -122,7 +123,7 @@ impl Table {
             watch.wrote(rows, &report);
             Ok(report)
         };
-        let written = written.instrument(span).await;
+        let written = deadline::writing(written.instrument(span)).await;
         watch.end(written)
     }
 
@@ -378,7 +379,7 @@ impl Table {
                 None => Ok(report.affected),
             }
         };
-        let written = written.instrument(span).await;
+        let written = deadline::writing(written.instrument(span)).await;
         watch.end(written)
     }
 

@@ -1,6 +1,6 @@
 //! Look-ups and single writes that join while others are under way.
 
-mod gated;
+pub(crate) mod gated;
 
 use std::sync::Arc;
 

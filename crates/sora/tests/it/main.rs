@@ -3,6 +3,7 @@
 mod aggregates;
 mod batch_writer;
 mod children;
+mod deadlines;
 mod events;
 mod joined;
 mod layers;
