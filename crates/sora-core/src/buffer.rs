@@ -119,6 +119,27 @@ impl RowBuffer {
         })
     }
 
+    /// Returns copies of the rows at some indexes, in their order; those beyond the last are left
+    /// out.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Limit`] if rows are picked so often that they do not fit a buffer.
+    pub fn pick(&self, picked: impl ExactSizeIterator<Item = usize>) -> Result<Self> {
+        let mut rows = Self::with_capacity(self.width, picked.len());
+        if picked.len() < self.len() / 2 {
+            picked.filter_map(|index| self.row(index)).try_for_each(|row| rows.push(&row))?;
+            return Ok(rows);
+        }
+        // Of most rows the text is copied as a whole: the cells still say where theirs stands.
+        rows.text.clone_from(&self.text);
+        rows.bytes.clone_from(&self.bytes);
+        for row in picked.filter_map(|index| self.row(index)) {
+            rows.slots.extend_from_slice(row.slots);
+        }
+        Ok(rows)
+    }
+
     /// Copies a row to the end.
     pub fn push(&mut self, row: &dyn Row) -> Result<()> {
         for position in 0..self.width {
@@ -334,6 +355,24 @@ mod tests {
             assert_eq!(values, row(number));
         }
         assert!(all.rows(&mut RowBuffer::new(5)).expect("not taken").is_none());
+    }
+
+    #[test]
+    fn rows_are_picked_in_any_order() {
+        let mut buffer = RowBuffer::new(2);
+        for number in 0..10 {
+            let text = Value::Text(format!("row {number}").into());
+            buffer.push(&vec![text, Value::Bytes([number].into())]).expect("a row");
+        }
+        for picked in [vec![], vec![7, 2], vec![9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 99, 0]] {
+            let rows = buffer.pick(picked.iter().copied()).expect("picked");
+            let there: Vec<usize> = picked.into_iter().filter(|index| *index < 10).collect();
+            assert_eq!(rows.len(), there.len());
+            for (row, index) in rows.iter().zip(there) {
+                assert_eq!(row.get(0), Cell::Text(&format!("row {index}")));
+                assert_eq!(row.get(1), buffer.row(index).expect("a row").get(1));
+            }
+        }
     }
 
     #[test]

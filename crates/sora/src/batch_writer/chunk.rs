@@ -67,27 +67,33 @@ impl Identity {
 
     /// Returns the rows by key, or none if they are so already and no key comes twice.
     fn order(&self, rows: &RowBuffer) -> Option<Vec<u32>> {
-        if let [position] = *self.positions
-            && let Some(mut keys) = integers(rows, position)
-        {
-            if keys.is_sorted_by(|left, right| left.0 < right.0) {
-                return None;
-            }
-            keys.sort_unstable();
-            return Some(keys.into_iter().map(|(_, place)| place).collect());
-        }
-        let is_below =
-            |left: &BufferedRow<'_>, right: &BufferedRow<'_>| self.compare(left, right).is_lt();
-        if !self.is_given() || rows.iter().is_sorted_by(is_below) {
+        let first = *self.positions.first()?;
+        // A number in front of each row decides nearly always; cells are compared where it does not.
+        let mut is_whole = self.positions.len() == 1;
+        let prefix = |(row, place): (BufferedRow<'_>, u32)| {
+            let (prefix, is_all) = prefix(row.get(first));
+            is_whole &= is_all;
+            (prefix, place)
+        };
+        let mut order: Vec<(u64, u32)> = rows.iter().zip(places(rows.len())).map(prefix).collect();
+        let compare = |left: &(u64, u32), right: &(u64, u32)| {
+            left.0.cmp(&right.0).then_with(|| match is_whole {
+                true => Ordering::Equal,
+                false => self.compare_at(rows, left.1, right.1),
+            })
+        };
+        if order.is_sorted_by(|left, right| compare(left, right).is_lt()) {
             return None;
         }
-        let row = |place: u32| rows.row(place as usize);
-        let mut order: Vec<u32> = places(rows.len()).collect();
-        order.sort_by(|left, right| match (row(*left), row(*right)) {
+        order.sort_unstable_by(|left, right| compare(left, right).then(left.1.cmp(&right.1)));
+        Some(order.into_iter().map(|(_, place)| place).collect())
+    }
+
+    fn compare_at(&self, rows: &RowBuffer, left: u32, right: u32) -> Ordering {
+        match (rows.row(left as usize), rows.row(right as usize)) {
             (Some(left), Some(right)) => self.compare(&left, &right),
             _ => Ordering::Equal,
-        });
-        Some(order)
+        }
     }
 }
 
@@ -115,11 +121,8 @@ impl Chunk {
     /// Returns the places of the rows of each key that comes more than once.
     pub(super) fn repeats(&self, identity: &Identity) -> Vec<Vec<u32>> {
         let Some(order) = &self.order else { return Vec::new() };
-        let is_same = |left: &u32, right: &u32| {
-            let row = |place: u32| self.rows.row(place as usize);
-            matches!((row(*left), row(*right)), (Some(left), Some(right))
-                if identity.compare(&left, &right).is_eq())
-        };
+        let is_same =
+            |left: &u32, right: &u32| identity.compare_at(&self.rows, *left, *right).is_eq();
         let groups = order.chunk_by(is_same).filter(|group| group.len() > 1);
         groups.map(<[u32]>::to_vec).collect()
     }
@@ -151,11 +154,7 @@ impl Chunk {
         if picked.len() == self.rows.len() && picked.is_sorted() {
             return Ok(self.rows.clone());
         }
-        let mut rows = RowBuffer::with_capacity(self.rows.width(), picked.len());
-        for row in picked.iter().filter_map(|place| self.rows.row(*place as usize)) {
-            rows.push(&row)?;
-        }
-        Ok(Arc::new(rows))
+        Ok(Arc::new(self.rows.pick(picked.iter().map(|place| *place as usize))?))
     }
 
     fn by_key(&self) -> impl Iterator<Item = BufferedRow<'_>> {
@@ -176,11 +175,110 @@ pub(super) fn places(rows: usize) -> impl Iterator<Item = u32> {
     0..u32::try_from(rows).unwrap_or(u32::MAX)
 }
 
-/// Keys of one integer are sorted without a look at the rows.
-fn integers(rows: &RowBuffer, position: usize) -> Option<Vec<(i64, u32)>> {
-    let key = |(row, place): (BufferedRow<'_>, u32)| match row.get(position) {
-        Cell::I64(key) => Some((key, place)),
-        _ => None,
+/// Returns a number that is in the order of the cells of one column, and whether equal numbers are
+/// those of equal cells.
+fn prefix(cell: Cell<'_>) -> (u64, bool) {
+    let signed = |value: i64| value.cast_unsigned() ^ (1 << 63);
+    let front = |bytes: &[u8]| {
+        let mut front = [0; 8];
+        let len = bytes.len().min(8);
+        front[..len].copy_from_slice(&bytes[..len]);
+        u64::from_be_bytes(front)
     };
-    rows.iter().zip(places(rows.len())).map(key).collect()
+    match cell {
+        Cell::Bool(value) => (value.into(), true),
+        Cell::I64(value) => (signed(value), true),
+        Cell::Timestamp(value) => (signed(value.micros()), true),
+        // No text has a zero byte: a shorter one is in front of what it begins.
+        Cell::Text(text) => (front(text.as_bytes()), text.len() <= 8),
+        Cell::Bytes(bytes) => (front(bytes), false),
+        Cell::Uuid(bytes) => (front(&bytes), false),
+        _ => (0, false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sora_core::{Timestamp, Value};
+
+    use super::*;
+
+    fn order(keys: &[&[Value]]) -> Option<Vec<u32>> {
+        let width = keys.first().map_or(0, |key| key.len());
+        let identity =
+            Identity { positions: (0..width).collect(), is_exact: true, is_sortable: true };
+        let mut rows = RowBuffer::new(width);
+        for key in keys {
+            rows.push(key).expect("a row");
+        }
+        let order = identity.order(&rows);
+        // The slow way.
+        let mut expected: Vec<u32> = places(keys.len()).collect();
+        expected.sort_by(|left, right| identity.compare_at(&rows, *left, *right));
+        let is_below = |left: &u32, right: &u32| identity.compare_at(&rows, *left, *right).is_lt();
+        let is_straight = places(keys.len()).is_sorted_by(is_below);
+        assert_eq!(order, (!is_straight).then_some(expected), "{keys:?}");
+        order
+    }
+
+    fn check(keys: &[Value]) -> Option<Vec<u32>> {
+        let keys: Vec<&[Value]> = keys.iter().map(std::slice::from_ref).collect();
+        order(&keys)
+    }
+
+    #[test]
+    fn keys_are_sorted_as_cells_are() {
+        let texts = |texts: &[&str]| -> Vec<Value> {
+            texts.iter().map(|text| Value::Text((*text).into())).collect()
+        };
+        let numbers = |numbers: &[i64]| -> Vec<Value> {
+            numbers.iter().map(|number| Value::I64(*number)).collect()
+        };
+        assert_eq!(check(&numbers(&[i64::MIN, -1, 0, 1, i64::MAX])), None);
+        assert_eq!(check(&numbers(&[1, 0, -1, 0, i64::MIN])), Some(vec![4, 2, 1, 3, 0]));
+        assert_eq!(check(&numbers(&[1, 2, 2, 3])), Some(vec![0, 1, 2, 3]));
+        assert_eq!(check(&texts(&["", "a", "aa", "b", "é"])), None);
+        assert_eq!(check(&texts(&["12345678", "1234567", "12345678"])), Some(vec![1, 0, 2]));
+        let long = ["same front b", "same front a", "same fro", "same front b", "same"];
+        assert_eq!(check(&texts(&long)), Some(vec![4, 2, 1, 0, 3]));
+        let moment = |micros| Value::Timestamp(Timestamp::from_micros(micros).expect("a time"));
+        check(&[moment(5), moment(-5), moment(0)]);
+        check(&[Value::Bool(true), Value::Bool(false)]);
+        let bytes = |bytes: &[u8]| Value::Bytes(bytes.into());
+        check(&[bytes(&[1, 0]), bytes(&[1]), bytes(&[1, 0, 0]), bytes(&[0; 20]), bytes(&[0; 9])]);
+        check(&[Value::F64(2.5), Value::F64(-2.5), Value::F64(0.0)]);
+        let uuid = |last| {
+            let mut bytes = [7; 16];
+            bytes[15] = last;
+            Value::Uuid(bytes)
+        };
+        assert_eq!(check(&[uuid(3), uuid(1), uuid(2)]), Some(vec![1, 2, 0]));
+        let pair = |text: &str, number| [Value::Text(text.into()), Value::I64(number)];
+        let pairs = [pair("b", 1), pair("a", 2), pair("a", 1), pair("b", 1)];
+        let pairs: Vec<&[Value]> = pairs.iter().map(<[Value; 2]>::as_slice).collect();
+        assert_eq!(order(&pairs), Some(vec![2, 1, 0, 3]));
+    }
+
+    #[test]
+    fn chunks_meet_where_they_have_a_key_in_common() {
+        let identity = Identity { positions: [0].into(), is_exact: true, is_sortable: true };
+        let chunk = |keys: &[i64]| {
+            let mut rows = RowBuffer::new(1);
+            for key in keys {
+                rows.push(&vec![Value::I64(*key)]).expect("a row");
+            }
+            Chunk::new(&identity, 0, rows, Vec::new())
+        };
+        for (left, right, expected) in [
+            (&[1, 3, 5][..], &[2, 4, 6][..], false),
+            (&[1, 3, 5], &[6, 5], true),
+            (&[5, 1], &[1, 9], true),
+            (&[1, 2], &[3, 4], false),
+            (&[], &[3, 4], false),
+        ] {
+            let (left, right) = (chunk(left), chunk(right));
+            assert_eq!(left.meets(&right, &identity), expected, "{left:?} {right:?}");
+            assert_eq!(right.meets(&left, &identity), expected, "{left:?} {right:?}");
+        }
+    }
 }
