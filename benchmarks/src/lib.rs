@@ -1,4 +1,20 @@
-//! What the probes share: the table, its rows, and a source of numbers.
+//! What the programs of the benchmark share: the table, its rows, the workloads and how they are
+//! measured, and the stores that take part in every program.
+
+mod account;
+mod measure;
+mod peer;
+mod postgres_pool;
+pub mod rusqlite_loop;
+mod sora_peer;
+mod task;
+mod worker;
+
+pub use account::Account;
+pub use peer::{Opened, Peer, Result, Store, opened};
+pub use sora_peer::open_sqlite;
+pub use task::{Answer, Durability, Form, Measurement, Order, StoreKind, Task, Workload};
+pub use worker::{Opening, serve};
 
 use sora::Entity;
 
@@ -33,6 +49,28 @@ impl Item {
             score: (mixed >> 20 & 0xffff) as f64 / 8.0,
             at: (mixed % 10 != 0).then_some((mixed >> 30).cast_signed()),
         }
+    }
+}
+
+impl Item {
+    /// The row of the n-th upsert: one that is there, with other content.
+    pub fn changed(nth: u64, rows: u64) -> Self {
+        let content = Self::of((nth.wrapping_add(rows) >> 1).cast_signed());
+        Self { id: key(nth, rows), ..content }
+    }
+
+    /// The rows of a bulk upsert into a table of `table_rows`: every second one is there, and those
+    /// are spread over the whole table; the others are new.
+    pub fn bulk(rows: u64, table_rows: u64, is_shuffled: bool) -> Vec<Self> {
+        let stride = (2 * table_rows / rows).max(1);
+        let old = (0..rows / 2).map(|nth| nth * stride % table_rows);
+        let new = (0..rows - rows / 2).map(|nth| table_rows + nth);
+        let mut keys: Vec<u64> = old.chain(new).collect();
+        if is_shuffled {
+            keys.sort_by_key(|key| mix(*key));
+        }
+        let content = |id: u64| Self::of((id + table_rows * 2).cast_signed());
+        keys.into_iter().map(|id| Self { id: id.cast_signed(), ..content(id) }).collect()
     }
 }
 

@@ -35,7 +35,8 @@ fn instructions(folder: &Path) -> Result<()> {
     for (what, short, long) in [("get", 1_000, 6_000), ("page", 100, 600)] {
         let count = |side: &str| -> Result<f64> {
             let probe = format!("{side}-{what}");
-            let difference = callgrind(&probe, long, &database)? - callgrind(&probe, short, &database)?;
+            let difference =
+                callgrind(&probe, long, &database)? - callgrind(&probe, short, &database)?;
             Ok(difference / (long - short) as f64)
         };
         let (floor, sora) = (count("floor")?, count("sora")?);
@@ -107,9 +108,8 @@ fn import(folder: &Path, sora: &str) -> Result<()> {
                 let _ = std::fs::remove_file(format!("{}{ending}", database.display()));
             }
         }
-        let floor = cpu_seconds(
-            Command::new(probe_program()?).args(["floor-import", CHUNK]).arg(&csv),
-        )?;
+        let floor =
+            cpu_seconds(Command::new(probe_program()?).args(["floor-import", CHUNK]).arg(&csv))?;
         let store = format!("sqlite:{}", sora_db.display());
         let sora = cpu_seconds(
             Command::new(sora)
