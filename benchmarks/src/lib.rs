@@ -47,7 +47,7 @@ impl Item {
             city: format!("city {}", mixed % 1_000),
             population: (mixed >> 10 & 0xf_ffff).cast_signed(),
             score: (mixed >> 20 & 0xffff) as f64 / 8.0,
-            at: (mixed % 10 != 0).then_some((mixed >> 30).cast_signed()),
+            at: (!mixed.is_multiple_of(10)).then_some((mixed >> 30).cast_signed()),
         }
     }
 }
