@@ -4,14 +4,19 @@ use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::stream;
 use sora::sqlite::{Sqlite, SqliteConfig, Synchronous};
-use sora::{Repository, Sora};
+use sora::{Atomic, BatchOptions, Repository, Sora};
 
-use crate::{Durability, Item, Result, Store, StoreKind, Task};
+use crate::{Durability, Form, Item, Result, Store, StoreKind, Task};
+
+/// Chunks on their way at the same time, if several connections may write.
+const CHUNKS_IN_FLIGHT: usize = 4;
 
 #[derive(Clone)]
 pub(crate) struct SoraPeer {
     items: Repository<Item>,
+    form: Form,
 }
 
 impl SoraPeer {
@@ -20,7 +25,7 @@ impl SoraPeer {
             StoreKind::Postgres => Sora::open(&task.place).await?,
             StoreKind::Sqlite => open_sqlite(Path::new(&task.place), task.durability).await?,
         };
-        Ok(Self { items: store.repository::<Item>().await? })
+        Ok(Self { items: store.repository::<Item>().await?, form: task.form })
     }
 }
 
@@ -72,9 +77,15 @@ impl Store for SoraPeer {
     }
 
     async fn bulk(&self, items: Vec<Item>) -> Result<()> {
-        let report = self.items.upsert_many(items).await?;
+        let mut options = BatchOptions::default();
+        match self.form {
+            Form::SeveralConnections => options.chunks_in_flight = CHUNKS_IN_FLIGHT,
+            Form::AsItComes | Form::Tuned => options.atomic = Atomic::Stream,
+        }
+        let report = self.items.write_stream(stream::iter(items)).options(options).await;
         match report.first_error() {
-            None => Ok(()),
+            None if report.is_complete() => Ok(()),
+            None => Err(format!("not all rows are written: {:?}", report.counts).into()),
             Some(error) => Err(error.clone().into()),
         }
     }

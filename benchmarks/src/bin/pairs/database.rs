@@ -12,8 +12,7 @@ use tokio::runtime::Runtime;
 use crate::Result;
 use crate::rounds::Options;
 
-pub(crate) const UPSERT: &str =
-    "INSERT INTO item (id, name, city, population, score, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+pub(crate) const UPSERT: &str = "INSERT INTO item (id, name, city, population, score, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
      ON CONFLICT (id) DO UPDATE SET name = excluded.name, city = excluded.city, \
      population = excluded.population, score = excluded.score, at = excluded.at";
 

@@ -18,14 +18,7 @@ pub(crate) fn changed(nth: u64, rows: u64) -> Item {
 
 fn upsert(connection: &rusqlite::Connection, item: &Item) -> Result<()> {
     let mut statement = connection.prepare_cached(UPSERT)?;
-    statement.execute((
-        item.id,
-        &item.name,
-        &item.city,
-        item.population,
-        item.score,
-        item.at,
-    ))?;
+    statement.execute((item.id, &item.name, &item.city, item.population, item.score, item.at))?;
     Ok(())
 }
 
@@ -124,14 +117,14 @@ fn keys(rows: u64, shuffled: bool) -> Vec<i64> {
 
 pub(crate) fn bulk(options: &Options, shuffled: bool) -> Result<()> {
     let keys = keys(options.rows, shuffled);
-    let rows: Vec<Item> = keys
-        .iter()
-        .map(|id| Item { id: *id, ..Item::of(id + 7) })
-        .collect();
+    let rows: Vec<Item> = keys.iter().map(|id| Item { id: *id, ..Item::of(id + 7) }).collect();
     let order = if shuffled { "in random order" } else { "in the order of their keys" };
     compare(
         options,
-        &format!("a bulk upsert of {} rows {order}, half of them there, each counted as one", options.rows),
+        &format!(
+            "a bulk upsert of {} rows {order}, half of them there, each counted as one",
+            options.rows
+        ),
         || {
             let path = copy(options, "floor")?;
             let mut connection = connect(&path, true, true)?;
