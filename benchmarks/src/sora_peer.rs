@@ -82,7 +82,7 @@ impl Store for SoraPeer {
             Form::SeveralConnections => options.chunks_in_flight = CHUNKS_IN_FLIGHT,
             Form::AsItComes | Form::Tuned => options.atomic = Atomic::Stream,
         }
-        let report = self.items.write_stream(stream::iter(items)).options(options).await;
+        let report = self.items.write_stream(stream::iter(items)).options(options).await?;
         match report.first_error() {
             None if report.is_complete() => Ok(()),
             None => Err(format!("not all rows are written: {:?}", report.counts).into()),
