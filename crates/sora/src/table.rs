@@ -10,6 +10,7 @@ mod read;
 mod session;
 mod stream;
 mod write;
+mod write_where;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
