@@ -328,7 +328,7 @@ impl<'t> BatchWriter<'t> {
             watch.waited(waited);
         }
         self.tally.answered(chunk.len() as u64);
-        let settled = Settled::new(chunk, outcomes);
+        let settled = Settled::new(chunk, outcomes, &self.delivery.identity);
         match &mut self.transaction {
             Transaction::Open { session, held, .. } => {
                 *session = returned;
@@ -389,7 +389,7 @@ impl<'t> BatchWriter<'t> {
         for (chunk, sent) in self.flights.abandon() {
             match (sent, &self.transaction) {
                 (Some(sent), Transaction::None) => {
-                    self.tally.settle(&Settled::new(chunk, sent.outcomes));
+                    self.tally.settle(&Settled::new(chunk, sent.outcomes, &self.delivery.identity));
                 }
                 (None, Transaction::None) => unknown += chunk.rows.len() as u64,
                 _ => {}

@@ -27,8 +27,14 @@ const HASHES_MAX: usize = 2 * 1024 * 1024;
 const RUNS_MAX: usize = 64;
 
 impl KeyCount {
-    /// Takes the key of a row, whose columns stand at these positions.
-    pub(super) fn add(&mut self, row: &BufferedRow<'_>, positions: &[usize]) -> io::Result<()> {
+    /// Takes the key of a row, whose columns stand at these positions. If it is known that it is above
+    /// the one before it, [`last`](KeyCount::last) must be told the last such key.
+    pub(super) fn add(
+        &mut self,
+        row: &BufferedRow<'_>,
+        positions: &[usize],
+        is_above: bool,
+    ) -> io::Result<()> {
         self.hashes.push(match *positions {
             // A key of one number stands for itself.
             [position] if let Cell::I64(number) = row.get(position) => number.cast_unsigned(),
@@ -40,7 +46,9 @@ impl KeyCount {
                 hasher.finish()
             }
         });
-        self.look_at_order(row, positions);
+        if !is_above {
+            self.look_at_order(row, positions);
+        }
         self.keys += 1;
         if self.hashes.len() >= HASHES_MAX { self.spill() } else { Ok(()) }
     }
@@ -69,6 +77,11 @@ impl KeyCount {
                 .find(|order| order.is_ne());
             self.is_unordered = !order.is_some_and(std::cmp::Ordering::is_gt);
         }
+        self.last(row, positions);
+    }
+
+    /// Keeps the key of a row, to be compared with the next.
+    pub(super) fn last(&mut self, row: &BufferedRow<'_>, positions: &[usize]) {
         if self.last.width() != positions.len() {
             self.last = RowBuffer::new(positions.len());
         }
@@ -160,12 +173,29 @@ mod tests {
         for (place, key) in keys.enumerate() {
             let mut rows = RowBuffer::new(2);
             rows.push(&vec![Value::Null, Value::I64(key)]).expect("a row");
-            count.add(&rows.row(0).expect("a row"), &[1]).expect("added");
+            count.add(&rows.row(0).expect("a row"), &[1], false).expect("added");
             if spill_at.contains(&place) {
                 count.spill().expect("spilled");
             }
         }
         count.duplicates().expect("counted")
+    }
+
+    #[test]
+    fn an_order_that_is_known_is_not_looked_at() {
+        let mut rows = RowBuffer::new(1);
+        for key in [1, 2, 3, 3, 4] {
+            rows.push(&vec![Value::I64(key)]).expect("a row");
+        }
+        for (second, duplicates) in [(3, 1), (4, 0)] {
+            let mut count = KeyCount::default();
+            for (place, is_above) in [(0, false), (1, true), (2, true), (second, false)] {
+                let row = rows.row(place).expect("a row");
+                count.add(&row, &[0], is_above).expect("added");
+                count.last(&row, &[0]);
+            }
+            assert_eq!(count.duplicates().expect("counted"), duplicates);
+        }
     }
 
     #[test]

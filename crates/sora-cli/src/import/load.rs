@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sora::write::{Effect, Outcome as RowOutcome};
 use sora::{
-    Atomic, BatchEnd, BatchMode, BatchOptions, BatchWriter, BufferedRow, Cell, Error, ErrorKind,
-    Name, Retry, Table, Type,
+    Atomic, BatchEnd, BatchMode, BatchOptions, BatchWriter, Cell, Error, ErrorKind, Name, Retry,
+    Table, Type,
 };
 
 use super::bad_lines::BadLines;
@@ -198,10 +198,22 @@ impl Pass<'_> {
     fn settle(&mut self, writer: &mut BatchWriter<'_>, console: &mut Console) -> Outcome {
         while let Some(settled) = writer.settled() {
             let written = self.tally.written();
+            let has_key = self.load.target.row_column.is_none();
+            let mut last = None;
             for (row, outcome) in settled.iter() {
                 // Each row has a line.
                 let line = self.lines.pop_front().unwrap_or_default();
-                self.count(row, outcome, line, console)?;
+                if !self.count(row.is_none(), outcome, line, console)? {
+                    continue;
+                }
+                if let Some(row) = row.filter(|_| has_key) {
+                    let is_above = settled.is_by_key() && last.is_some();
+                    self.keys.add(&row, &self.key, is_above).map_err(|error| temporary(&error))?;
+                    last = Some(row);
+                }
+            }
+            if let Some(last) = last {
+                self.keys.last(&last, &self.key);
             }
             if self.tally.written() > written {
                 self.progress.committed(console, self.tally.written());
@@ -210,13 +222,14 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// Counts the outcome of a line, and returns whether it was written.
     fn count(
         &mut self,
-        row: Option<BufferedRow<'_>>,
+        is_refused: bool,
         outcome: &RowOutcome,
         line: u64,
         console: &mut Console,
-    ) -> Outcome {
+    ) -> Outcome<bool> {
         let tally = &mut self.tally;
         match outcome {
             RowOutcome::Applied(effect) => {
@@ -227,31 +240,24 @@ impl Pass<'_> {
                     Effect::Unchanged => tally.unchanged += 1,
                     _ => tally.upserted += 1,
                 }
-                if self.load.target.row_column.is_none()
-                    && let Some(row) = row
-                {
-                    self.keys.add(&row, &self.key).map_err(|error| temporary(&error))?;
-                }
-                Ok(())
+                return Ok(true);
             }
-            RowOutcome::Failed(error) if row.is_none() => {
-                self.refuse(console, line, error.message())
+            RowOutcome::Failed(error) if is_refused => {
+                self.refuse(console, line, error.message())?;
             }
             RowOutcome::Failed(error) => {
                 if error.retry() == Retry::Safe {
                     self.transient.get_or_insert_with(|| error.clone());
                 }
-                self.refuse(console, line, &text_of(error))
+                self.refuse(console, line, &text_of(error))?;
             }
             RowOutcome::Unknown(error) => {
                 let reason = format!("it is unknown whether it was written: {}", text_of(error));
-                self.refuse(console, line, &reason)
+                self.refuse(console, line, &reason)?;
             }
-            _ => {
-                tally.skipped += 1;
-                Ok(())
-            }
+            _ => tally.skipped += 1,
         }
+        Ok(false)
     }
 
     /// Reports a line that was not imported.

@@ -29,6 +29,7 @@ pub(super) struct Chunk {
     /// The rows by key, those of one key in the order of the stream; none if that is how they came
     /// and no key comes twice, or if they bring no key.
     order: Option<Vec<u32>>,
+    has_repeats: bool,
 }
 
 impl Identity {
@@ -65,8 +66,9 @@ impl Identity {
         orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     }
 
-    /// Returns the rows by key, or none if they are so already and no key comes twice.
-    fn order(&self, rows: &RowBuffer) -> Option<Vec<u32>> {
+    /// Returns the rows by key and whether one comes twice, or none if they are so already and no key
+    /// does.
+    fn order(&self, rows: &RowBuffer) -> Option<(Vec<u32>, bool)> {
         let first = *self.positions.first()?;
         // A number in front of each row decides nearly always; cells are compared where it does not.
         let mut is_whole = self.positions.len() == 1;
@@ -86,7 +88,8 @@ impl Identity {
             return None;
         }
         order.sort_unstable_by(|left, right| compare(left, right).then(left.1.cmp(&right.1)));
-        Some(order.into_iter().map(|(_, place)| place).collect())
+        let has_repeats = order.windows(2).any(|pair| compare(&pair[0], &pair[1]).is_eq());
+        Some((order.into_iter().map(|(_, place)| place).collect(), has_repeats))
     }
 
     fn compare_at(&self, rows: &RowBuffer, left: u32, right: u32) -> Ordering {
@@ -104,13 +107,19 @@ impl Chunk {
         rows: RowBuffer,
         refused: Vec<(usize, Error)>,
     ) -> Self {
-        let order = identity.order(&rows);
-        Self { first, rows: Arc::new(rows), refused, order }
+        let (order, has_repeats) = identity.order(&rows).unzip();
+        let has_repeats = has_repeats.unwrap_or(false);
+        Self { first, rows: Arc::new(rows), refused, order, has_repeats }
     }
 
     /// The number of rows, with those that were refused.
     pub(super) fn len(&self) -> usize {
         self.rows.len() + self.refused.len()
+    }
+
+    /// Whether the rows came in the order of their keys and no key comes twice.
+    pub(super) fn is_by_key(&self, identity: &Identity) -> bool {
+        self.order.is_none() && identity.is_given()
     }
 
     /// The rows in the order of their keys, if that is not the order in which they came.
@@ -120,7 +129,9 @@ impl Chunk {
 
     /// Returns the places of the rows of each key that comes more than once.
     pub(super) fn repeats(&self, identity: &Identity) -> Vec<Vec<u32>> {
-        let Some(order) = &self.order else { return Vec::new() };
+        let Some(order) = self.order.as_ref().filter(|_| self.has_repeats) else {
+            return Vec::new();
+        };
         let is_same =
             |left: &u32, right: &u32| identity.compare_at(&self.rows, *left, *right).is_eq();
         let groups = order.chunk_by(is_same).filter(|group| group.len() > 1);
@@ -211,12 +222,15 @@ mod tests {
         for key in keys {
             rows.push(key).expect("a row");
         }
-        let order = identity.order(&rows);
+        let (order, has_repeats) = identity.order(&rows).unzip();
         // The slow way.
         let mut expected: Vec<u32> = places(keys.len()).collect();
         expected.sort_by(|left, right| identity.compare_at(&rows, *left, *right));
         let is_below = |left: &u32, right: &u32| identity.compare_at(&rows, *left, *right).is_lt();
         let is_straight = places(keys.len()).is_sorted_by(is_below);
+        let is_same = |left: &u32, right: &u32| identity.compare_at(&rows, *left, *right).is_eq();
+        let is_twice = expected.windows(2).any(|pair| is_same(&pair[0], &pair[1]));
+        assert_eq!(has_repeats.unwrap_or(false), is_twice, "{keys:?}");
         assert_eq!(order, (!is_straight).then_some(expected), "{keys:?}");
         order
     }

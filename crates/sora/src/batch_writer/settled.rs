@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sora_core::write::{Effect, Outcome};
 use sora_core::{BufferedRow, Error};
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, Identity};
 
 /// Rows of a batch that follow each other and have their outcomes.
 ///
@@ -16,6 +16,7 @@ pub struct Settled {
     first: u64,
     outcomes: Vec<Outcome>,
     chunk: Option<Arc<Chunk>>,
+    is_by_key: bool,
 }
 
 /// A row that was not written, or of which that is not known.
@@ -31,9 +32,10 @@ pub struct DeadLetter<'a> {
 }
 
 impl Settled {
-    pub(super) fn new(chunk: Arc<Chunk>, sent: Vec<Outcome>) -> Self {
+    pub(super) fn new(chunk: Arc<Chunk>, sent: Vec<Outcome>, identity: &Identity) -> Self {
+        let is_by_key = chunk.is_by_key(identity);
         let outcomes = if chunk.refused.is_empty() { sent } else { merged(&chunk, sent) };
-        Self { first: chunk.first, outcomes, chunk: Some(chunk) }
+        Self { first: chunk.first, outcomes, chunk: Some(chunk), is_by_key }
     }
 
     /// The indexes of the rows in the stream.
@@ -44,6 +46,11 @@ impl Settled {
     /// One outcome for each row.
     pub fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
+    }
+
+    /// Whether it is known that the rows came in the order of their keys and no key comes twice.
+    pub fn is_by_key(&self) -> bool {
+        self.is_by_key
     }
 
     /// Iterates over the rows: cells and outcome. A row that was refused before it was sent has no
@@ -144,9 +151,15 @@ impl Held {
                     before => before.clone(),
                 };
                 let outcomes = settled.outcomes.iter().map(undone).collect();
-                return Settled { first: *first, outcomes, chunk: settled.chunk.clone() };
+                let Settled { chunk, is_by_key, .. } = settled;
+                return Settled {
+                    first: *first,
+                    outcomes,
+                    chunk: chunk.clone(),
+                    is_by_key: *is_by_key,
+                };
             }
         };
-        Settled { first: *first, outcomes, chunk: None }
+        Settled { first: *first, outcomes, chunk: None, is_by_key: false }
     }
 }
