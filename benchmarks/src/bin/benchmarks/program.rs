@@ -118,7 +118,7 @@ fn build(program: Program) -> Result<PathBuf> {
     let manifest = program.directory().join("Cargo.toml");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--release", "--locked", "--manifest-path"]).arg(manifest);
+    command.args(["build", "--release", "--manifest-path"]).arg(manifest);
     command.arg("--target-dir").arg(target);
     let status = command.status()?;
     if !status.success() {
