@@ -116,6 +116,9 @@ impl Constrained {
         if matches!(read.output, Output::Aggregate(_)) && !capability.aggregates {
             return Err(refused("aggregate"));
         }
+        if matches!(read.access, Access::Native(_)) && !capability.native {
+            return Err(refused("run statements in a language of its own"));
+        }
         if let Access::Keys(keys) = &read.access {
             check_max(keys.len(), capability.keys_max, "keys")?;
         }
@@ -161,6 +164,7 @@ impl Constrained {
                 }
                 *filter = self.admit_filter(filter)?;
             }
+            Change::Native(_) if capability.native => {}
             _ => return Err(refused("do this change")),
         }
         Ok(admitted)

@@ -5,8 +5,8 @@ use sora_core::provider::BoxFuture;
 
 use crate::data::DECIMAL;
 use crate::lines::{
-    aggregate, change, filter, insert, isolation, key, outcome, page, race, savepoint, scan,
-    schema, session, sort, table,
+    aggregate, change, filter, insert, isolation, key, native, outcome, page, race, savepoint,
+    scan, schema, session, sort, table,
 };
 use crate::report::Verdict;
 use crate::store::Store;
@@ -176,6 +176,8 @@ pub(crate) const LINES: &[Line] = lines! {
     "serializable sessions do as one after another" [LOST] => isolation::write_skew;
 
     "a call that is given up is done in whole or not at all" [DROPPED] => race::given_up;
+
+    "native statements are run, or refused" [AFFECTED] => native::statements;
 
     "a table is described as it was made" => schema::described;
     "making a table again creates nothing and finds no difference" [DESCRIBED] => schema::again;

@@ -6,6 +6,7 @@ pub(crate) mod filter;
 pub(crate) mod insert;
 pub(crate) mod isolation;
 pub(crate) mod key;
+pub(crate) mod native;
 pub(crate) mod outcome;
 pub(crate) mod page;
 pub(crate) mod race;

@@ -53,7 +53,9 @@ pub use filter::{Assign, Assignment, Field, Filter, Operand, Sort, SortBy};
 pub use intake::{Intake, Stamp, check_cell, new_uuid};
 pub use live::{Binding, LiveColumn, LiveIndex, LiveTable};
 pub use name::{check_name, find_name, unknown_name};
-pub use native::Statement;
+pub use native::{
+    Record, RecordSpec, Statement, find_columns, hand_out_columns, name_columns, take_columns,
+};
 pub use observe::{End, Event, Observer, Operation, RequestId};
 pub use pattern::{Part, Pattern};
 pub use predicate::{FilterLimits, KEYWORDS, Name, Predicate};

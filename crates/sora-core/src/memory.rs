@@ -20,7 +20,7 @@ use self::table::Table;
 use crate::plan::{Negotiation, Support};
 use crate::provider::{Administer, Administered, Capability, Provider, Session, SessionOptions};
 use crate::read::{Read, ReadReport};
-use crate::write::{Write, WriteReport};
+use crate::write::{Change, Write, WriteReport};
 use crate::{Binding, Error, ErrorKind, LiveTable, Result, RowSink, Timestamp};
 
 /// A store that lives as long as the process.
@@ -132,6 +132,7 @@ impl Provider for Memory {
     }
 
     async fn read(&self, read: &Read, sink: &mut dyn RowSink) -> Result<ReadReport> {
+        scan::check_access(read)?;
         scan::run(&*self.table(&read.binding)?, read, sink)
     }
 
@@ -162,7 +163,6 @@ impl Provider for Memory {
                 let table = self.table(&read.binding)?;
                 scan::explain(&table, read, *analyze).map(Administered::Explained)
             }
-            Administer::Inspect(_) => Err(no_language()),
             Administer::Ping => Ok(Administered::Answered),
             Administer::Pools => Ok(Administered::Pools(Vec::new())),
         }
@@ -178,6 +178,9 @@ impl Provider for Memory {
 }
 
 fn table_mut<'t>(tables: &'t mut Tables, write: &Write) -> Result<&'t mut Table> {
+    if matches!(write.change, Change::Native(_)) {
+        return Err(no_language());
+    }
     let table =
         tables.get_mut(&write.binding.live().name).ok_or_else(|| no_table(&write.binding))?;
     Ok(Arc::make_mut(table))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::plan::Negotiation;
 use crate::read::{Read, ReadReport};
 use crate::write::{Write, WriteReport};
-use crate::{LiveTable, Result, RowSink, Schema, Statement};
+use crate::{LiveTable, Result, RowSink, Schema};
 
 pub use crate::session::{Isolation, Savepoint, Session, SessionOptions};
 
@@ -151,6 +151,7 @@ impl Capability {
 /// A task beside reading and writing rows.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a task is made where it is used, and borrowed")]
 pub enum Administer {
     /// Creates the table and indexes of a schema that are missing, and reports what differs.
     Ensure(Arc<Schema>),
@@ -161,8 +162,6 @@ pub enum Administer {
         /// Whether to run it.
         analyze: bool,
     },
-    /// Says what columns the rows of a statement in the store's own language have.
-    Inspect(Statement),
     /// Asks whether the store answers.
     Ping,
     /// Counts the connections of the store's pools.
@@ -177,8 +176,6 @@ pub enum Administered {
     Ensured(SchemaReport),
     /// The answer to [`Administer::Explain`].
     Explained(StorePlan),
-    /// The answer to [`Administer::Inspect`]: a view without a name or key.
-    Inspected(LiveTable),
     /// The answer to [`Administer::Ping`].
     Answered,
     /// The answer to [`Administer::Pools`]; none where there is no pool.

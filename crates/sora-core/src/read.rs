@@ -55,7 +55,8 @@ pub enum Access {
     /// Those with these keys, each row of the buffer one key. Every row comes once, however often
     /// its key is listed, in any order.
     Keys(Arc<RowBuffer>),
-    /// Those that a statement in the store's own language gives, whose columns are found by name.
+    /// Those that a statement in the store's own language gives, whose columns are found by name. One
+    /// that writes is refused where the store can tell, and so is one that changes the connection.
     Native(Statement),
 }
 
@@ -76,6 +77,9 @@ pub enum Output {
     Rows,
     /// Their number alone, in [`ReadReport::count`]; nothing reaches the sink.
     Count,
+    /// The columns of a native statement, which is not run: a row for each, as
+    /// [`hand_out_columns`](crate::hand_out_columns) gives them.
+    Columns,
     /// What is computed over them. `columns` are those that it reads; `limit` counts its rows, and
     /// there is no sort.
     Aggregate(Arc<Aggregation>),
@@ -133,6 +137,7 @@ impl Read {
     pub fn width(&self) -> usize {
         match &self.output {
             Output::Aggregate(aggregation) => aggregation.width(),
+            Output::Columns => crate::native::COLUMN_CELLS,
             _ => self.columns.len(),
         }
     }

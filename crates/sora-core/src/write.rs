@@ -61,7 +61,8 @@ pub enum Change {
         /// The version that the stored row must have.
         version: Option<i64>,
     },
-    /// Runs a statement in the store's own language; its rows are what `returning` asks for.
+    /// Runs one statement in the store's own language; its rows are what `returning` asks for, found
+    /// by name. It has one outcome, whose effect says whether a row was written.
     Native(Statement),
 }
 

@@ -179,6 +179,13 @@ fn implementation(entity: &Entity) -> TokenStream {
                 })
             }
         }
+
+        #[automatically_derived]
+        impl __sora::Record for #ident {
+            fn spec() -> __sora::Result<__sora::RecordSpec<Self>> {
+                __sora::RecordSpec::entity()
+            }
+        }
     }
 }
 

@@ -37,6 +37,13 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
                     ::core::result::Result::Ok(Self { #(#reads),* })
                 }
             }
+
+            #[automatically_derived]
+            impl __sora::Record for #ident {
+                fn spec() -> __sora::Result<__sora::RecordSpec<Self>> {
+                    __sora::RecordSpec::projection::<#entity>()
+                }
+            }
         };
     })
 }

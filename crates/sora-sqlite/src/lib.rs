@@ -23,6 +23,7 @@ mod held;
 mod inline;
 mod line;
 mod literal;
+mod native;
 mod negotiate;
 mod provider;
 mod read;

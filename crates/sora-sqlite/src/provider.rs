@@ -240,6 +240,7 @@ impl Provider for Sqlite {
         capability.count = true;
         capability.keyset = true;
         capability.keys_max = 10_000;
+        capability.native = true;
         capability.read_only = self.0.config.read_only;
         capability.residual = true;
         capability.returning = true;

@@ -11,6 +11,7 @@ use sora_sql::{Portion, portions, read_shape, render, select};
 use crate::aggregate;
 use crate::binder::Binder;
 use crate::failure::store_error;
+use crate::native;
 use crate::row::SteppedRow;
 use crate::statements::Statements;
 
@@ -24,6 +25,9 @@ pub(crate) fn run(
     sink: &mut dyn RowSink,
 ) -> Result<ReadReport> {
     let at = |error: Error| error.with("table", read.binding.schema().table());
+    if let Access::Native(statement) = &read.access {
+        return native::read(db, statement, read, pulled, sink);
+    }
     if read.output == Output::Count {
         return count(db, statements, read).map_err(at);
     }

@@ -2,13 +2,14 @@
 
 use rusqlite::{CachedStatement, Connection};
 use sora_core::write::{Change, Effect, OnConflict, Outcome, Target, Write, WriteReport};
-use sora_core::{BufferedRow, Error, ErrorKind, Result, Retry, RowBuffer};
+use sora_core::{BufferedRow, Error, ErrorKind, Result, Retry, RowBuffer, Statement};
 use sora_sql::{change, exists, render, write_shape};
 
 use crate::binder::Binder;
 use crate::bulk::key_order;
 use crate::connection::Link;
 use crate::failure::{commit_error, name_conflict, store_error};
+use crate::native;
 use crate::row::SteppedRow;
 use crate::statements::Statements;
 
@@ -155,6 +156,9 @@ impl<'a> Pass<'a> {
     /// One that has undone, or must undo, the whole transaction.
     fn run(mut self, link: &mut Link, start: usize, end: usize) -> Result<Written> {
         let write = self.write;
+        if let Change::Native(statement) = &write.change {
+            return native_alone(&link.db, statement, write);
+        }
         let Link { db, statements } = link;
         let text = statements.text(
             |shape| write_shape::<sora_sql::Sqlite>(write, false, shape),
@@ -291,6 +295,21 @@ fn in_input_order(order: &[usize], outcomes: Vec<Outcome>) -> Vec<Outcome> {
         placed[*index] = outcome;
     }
     placed
+}
+
+/// Runs a native statement so that one that fails leaves its transaction as it was.
+fn native_alone(db: &Connection, statement: &Statement, write: &Write) -> Result<Written> {
+    execute(db, "SAVEPOINT sora_native")?;
+    let written = native::write(db, statement, write);
+    if db.is_autocommit() {
+        // The failure was such that SQLite has undone the whole transaction.
+        return Err(written.err().unwrap_or_else(ended));
+    }
+    if written.is_err() {
+        execute(db, "ROLLBACK TO sora_native")?;
+    }
+    execute(db, "RELEASE sora_native")?;
+    written
 }
 
 fn is_stored(

@@ -64,7 +64,7 @@ use sora_core::{
 
 use crate::collect::Decode;
 use crate::outcome::{ReadOutcome, Rows};
-use crate::table::{Explanation, Reader, Table};
+use crate::table::{Explanation, Table};
 
 /// A number over the rows of a group, read into `V`.
 pub struct Aggregate<E, V> {
@@ -267,10 +267,8 @@ impl<E: Entity, G: GroupBy<E>> Grouped<'_, E, G> {
         let mut rows = Vec::new();
         let decode = |row: &dyn Row| Ok((G::decode(row)?, M::decode(row, G::WIDTH)?));
         let mut sink = Decode { rows: &mut rows, decode };
-        let outcome = self
-            .table
-            .aggregate_at(&self.query?, &aggregation, &mut Reader::Store, &mut sink, self.location)
-            .await?;
+        let outcome =
+            self.table.aggregate_at(&self.query?, &aggregation, &mut sink, self.location).await?;
         Ok(Rows::new(rows, None, outcome))
     }
 
@@ -327,8 +325,7 @@ pub(crate) async fn aggregate_all<E, M: Measures<E>>(
     let aggregation = Arc::new(Aggregation::new([], measures.measures()));
     let mut rows = Vec::new();
     let mut sink = Decode { rows: &mut rows, decode: |row: &dyn Row| M::decode(row, 0) };
-    let outcome =
-        table.aggregate_at(query, &aggregation, &mut Reader::Store, &mut sink, location).await?;
+    let outcome = table.aggregate_at(query, &aggregation, &mut sink, location).await?;
     match rows.pop() {
         Some(values) => Ok(Aggregated { values, outcome }),
         None => {

@@ -8,7 +8,7 @@ use sora_core::{
     ColumnType, Entity, Fallback, Field, Filter, Operand, Query, Result, Row, SortBy, Value,
 };
 
-use crate::table::{LoadOptions, Reader, Table};
+use crate::table::{LoadOptions, Table};
 
 /// A load of the children of many parents, as it is put together by
 /// [`Repository::load_many`](crate::Repository::load_many).
@@ -93,9 +93,7 @@ impl<'a, E: Entity> LoadMany<'a, E> {
             Ok(())
         };
         let parents = (self.column, &*parents);
-        self.table
-            .load_many_at(&query, parents, self.options, &mut Reader::Store, row, self.location)
-            .await?;
+        self.table.load_many_at(&query, parents, self.options, row, self.location).await?;
         Ok(lists)
     }
 

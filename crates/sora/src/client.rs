@@ -9,8 +9,8 @@ use sora_core::provider::{
     Administer, Administered, Capability, Layer, SchemaReport, SharedProvider,
 };
 use sora_core::{
-    Entity, Error, ErrorKind, Event, LiveTable, Observer, Operation, Result, Schema, find_name,
-    unknown_name,
+    Entity, Error, ErrorKind, Event, LiveTable, Observer, Operation, Result, Schema, Statement,
+    find_name, unknown_name,
 };
 use tracing::Instrument;
 
@@ -18,7 +18,7 @@ use crate::deadline;
 use crate::transaction::{self, Transaction, TransactionGuard, TransactionOptions};
 use crate::watch::Watch;
 use crate::writer::Writers;
-use crate::{Repository, Table};
+use crate::{Native, Repository, Table};
 
 /// A store, with its layers and observers. Cheap to clone; all clones share the store.
 #[derive(Clone)]
@@ -251,6 +251,12 @@ impl Sora {
     {
         let location = Location::caller();
         async move { transaction::run(&self.store, &options, body, location).await }
+    }
+
+    /// Starts a statement in the store's own language, for what Sora has no words for.
+    #[track_caller]
+    pub fn native(&self, statement: Statement) -> Native<'_> {
+        Native::new(&self.store, statement, Location::caller())
     }
 
     /// Asks whether the store answers. One round trip.

@@ -20,7 +20,6 @@ use sora_core::{Binding, CellSink, Intake, LiveTable, Result, RowBuffer, Schema}
 
 pub use batch::Batch;
 pub use children::LoadOptions;
-pub(crate) use read::Reader;
 pub use read::{Explanation, Page};
 pub use stream::{RowStream, StreamOptions};
 

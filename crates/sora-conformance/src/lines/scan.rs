@@ -12,7 +12,7 @@ use crate::report::{Verdict, check, failed, same, skipped};
 use crate::store::{Cells, Fixture, Rows, Store, sorted, text};
 
 /// Numbers 1 to `count`, each with the same value in `x`.
-async fn numbers(store: &Store, count: usize) -> Verdict<(Fixture<'_>, Vec<Cells>)> {
+pub(crate) async fn numbers(store: &Store, count: usize) -> Verdict<(Fixture<'_>, Vec<Cells>)> {
     let fixture = store.table(table_of(x(Type::I64)).build()?).await?;
     let rows = numbered(std::iter::repeat_n(Value::I64(7), count));
     fixture.fill(&rows).await?;

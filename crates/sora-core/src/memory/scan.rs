@@ -14,6 +14,11 @@ use crate::{
     RowSink, order,
 };
 
+/// Refuses a statement in a language that is not there, before its table is missed.
+pub(super) fn check_access(read: &Read) -> Result<()> {
+    if matches!(read.access, Access::Native(_)) { Err(no_language()) } else { Ok(()) }
+}
+
 /// Pushes the rows of a read into the sink.
 pub(super) fn run(table: &Table, read: &Read, sink: &mut dyn RowSink) -> Result<ReadReport> {
     check(table, &read.binding)?;

@@ -85,6 +85,7 @@ impl Session for MemorySession {
         sink: &'a mut dyn RowSink,
     ) -> BoxFuture<'a, Result<ReadReport>> {
         Box::pin(async move {
+            scan::check_access(read)?;
             let table = self.tables.get(&read.binding.live().name);
             scan::run(table.ok_or_else(|| no_table(&read.binding))?, read, sink)
         })

@@ -37,8 +37,7 @@ impl Table {
         aggregation: &'a Arc<Aggregation>,
         sink: &'a mut dyn RowSink,
     ) -> impl Future<Output = Result<ReadOutcome>> + Send + 'a {
-        let location = Location::caller();
-        async move { self.aggregate_at(query, aggregation, &mut Reader::Store, sink, location).await }
+        self.aggregate_at(query, aggregation, sink, Location::caller())
     }
 
     /// Says who would compute an aggregation, and how the store would run its part; with `analyze`
@@ -61,7 +60,6 @@ impl Table {
         &self,
         query: &Query,
         aggregation: &Arc<Aggregation>,
-        reader: &mut Reader<'_, '_>,
         sink: &mut dyn RowSink,
         location: &'static Location<'static>,
     ) -> Result<ReadOutcome> {
@@ -73,13 +71,14 @@ impl Table {
             let (report, returned) = match plan.residual_aggregation {
                 false => {
                     let mut groups = PushedGroups::new(self.schema(), aggregation, sink);
-                    let report = self.read_gated(reader, &plan.read, &mut groups).await?;
+                    let report =
+                        self.read_gated(&mut Reader::Store, &plan.read, &mut groups).await?;
                     (report, groups.finish()?)
                 }
                 true => {
                     let groups = Groups::new(self.schema(), &plan.read.columns, aggregation)?;
                     let mut rows = BoundedRows { plan: &plan, groups, rows: 0 };
-                    let report = self.read_gated(reader, &plan.read, &mut rows).await?;
+                    let report = self.read_gated(&mut Reader::Store, &plan.read, &mut rows).await?;
                     // Those that a filter rejected were received, too.
                     if report.received.max(rows.rows) > plan.rows_max() || report.exceeded {
                         return Err(plan.exceeded());

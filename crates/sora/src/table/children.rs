@@ -62,11 +62,7 @@ impl Table {
     where
         F: FnMut(usize, &dyn Row) -> Result<()> + Send + 'a,
     {
-        let location = Location::caller();
-        async move {
-            let parents = (column, parents);
-            self.load_many_at(query, parents, options, &mut Reader::Store, row, location).await
-        }
+        self.load_many_at(query, (column, parents), options, row, Location::caller())
     }
 
     pub(crate) async fn load_many_at<F>(
@@ -74,7 +70,6 @@ impl Table {
         query: &Query,
         (column, parents): (u16, &[Value]),
         options: LoadOptions,
-        reader: &mut Reader<'_, '_>,
         mut row: F,
         location: &'static Location<'static>,
     ) -> Result<()>
@@ -96,7 +91,7 @@ impl Table {
                 watch.plan(&plan);
                 let mut children = Children::new(&plan, &mut slots, position, left);
                 let page = (None, PageEnd::Stop);
-                let (report, _) = self.run(&plan, page, reader, &mut children).await?;
+                let (report, _) = self.run(&plan, page, &mut Reader::Store, &mut children).await?;
                 let rows = children.finish(options.children_max)?;
                 left -= rows.len() as u64;
                 let mut returned = 0;

@@ -7,6 +7,8 @@ mod deadlines;
 mod events;
 mod joined;
 mod layers;
+#[cfg(feature = "sqlite")]
+mod native;
 mod reads;
 #[cfg(feature = "sqlite")]
 mod sqlite_parser;

@@ -106,6 +106,12 @@ pub(crate) const LIES: &[Lie] = &[
         ..Lie::NONE
     },
     Lie {
+        name: "claims native statements and refuses them",
+        line: "native statements are run, or refused",
+        capability: |capability| capability.native = true,
+        ..Lie::NONE
+    },
+    Lie {
         name: "counts one too many",
         line: "a count is the number of rows, or is refused",
         read_report: |_, report| report.count = report.count.map(|count| count + 1),
