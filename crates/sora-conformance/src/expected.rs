@@ -157,7 +157,10 @@ impl Expected {
             return Wanted::Any;
         }
         if beyond.is_infinite() {
-            // In some orders the finite ones go beyond the largest float before.
+            // In some orders the finite ones go beyond the largest float before, which a store may
+            // refuse there and then.
+            let size: f64 = floats.filter(|value| value.is_finite()).map(f64::abs).sum();
+            self.may_fail |= size.is_infinite();
             return Wanted::Exactly(Value::F64(beyond));
         }
         let (total, size) = floats.fold((0.0, 0.0), |(total, size): (f64, f64), value| {

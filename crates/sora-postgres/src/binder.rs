@@ -46,13 +46,9 @@ impl Parameters {
     }
 
     /// The parameters with their types, in order.
+    #[cfg(test)]
     pub(crate) fn typed(&self) -> impl ExactSizeIterator<Item = (Parameter<'_>, Type)> {
         self.iter().zip(self.types.iter().cloned())
-    }
-
-    /// Their size in bytes.
-    pub(crate) fn size(&self) -> usize {
-        self.bytes.len()
     }
 
     /// Counts what was encoded from `start` on as a parameter, or as null.
@@ -200,7 +196,6 @@ mod tests {
         );
         assert_eq!(parameters.types(), [Type::INT8, Type::INT8, Type::INT8_ARRAY, Type::INT8]);
         assert_eq!(parameters.typed().len(), 4);
-        assert_eq!(parameters.size(), 8 + 36 + 8);
     }
 
     #[test]

@@ -229,6 +229,7 @@ impl Connector {
         target: TargetSession,
         purpose: Purpose,
     ) -> Result<Link, Refusal> {
+        session.told.check_encoding().map_err(|error| Refusal { error, is_final: true })?;
         let is_plain = way.mode == Mode::Disable;
         let key = CancelKey::of(&session.client.cancel_token(), !is_plain).await;
         let process = key.as_ref().map(CancelKey::process);
@@ -236,7 +237,7 @@ impl Connector {
         let asked =
             facts::Question { addresses: way.addresses, process, target, purpose, timeout_ms };
         let learned = asked.ask(&session.client, &session.told).await;
-        let (facts, will_do) = learned.map_err(|error| self.refusal(host, error))?;
+        let (is_direct, will_do) = learned.map_err(|error| self.refusal(host, error))?;
         if !will_do {
             let message = format!("the server is not {}", facts::wanted(target));
             return Err(unreachable(&message).into());
@@ -250,17 +251,17 @@ impl Connector {
         let needs_tls = way.mode == Mode::Require;
         let canceller = key.map(|key| Canceller { address: way.address, tls, needs_tls, key });
         let has_names = match self.config.statements {
-            StatementNames::Auto => facts.is_direct,
+            StatementNames::Auto => is_direct,
             StatementNames::Named => true,
             StatementNames::Unnamed => false,
         };
         let limits = Limits {
             expires: self.expiry(),
             needs_primary: self.needs_primary(),
-            transaction_timeout_ms: if facts.is_direct { 0 } else { timeout_ms },
+            transaction_timeout_ms: if is_direct { 0 } else { timeout_ms },
         };
         let statements_max = has_names.then_some(self.config.statements_max);
-        Ok(Link::new(session.client, session.driver, facts, statements_max, canceller, limits))
+        Ok(Link::new(session.client, session.driver, statements_max, canceller, limits))
     }
 
     /// When a connection that is opened now is too old: up to a tenth earlier than configured.

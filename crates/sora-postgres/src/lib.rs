@@ -1,5 +1,6 @@
 //! PostgreSQL for the Sora data layer, over its own protocol.
 
+mod aggregate;
 mod binder;
 mod cancel;
 mod config;

@@ -28,7 +28,6 @@ use crate::statements::Statements;
 #[derive(Debug)]
 pub(crate) struct Link {
     client: Client,
-    facts: Facts,
     /// None where statements have no name.
     statements: Option<Mutex<Statements>>,
     canceller: Option<Canceller>,
@@ -42,17 +41,6 @@ pub(crate) struct Link {
     /// The server has ended the session, or takes no writes any more from whoever needs to write.
     is_unfit: AtomicBool,
     limits: Limits,
-}
-
-/// What is known of the server and the way to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Facts {
-    /// Whether no pooler stands between, proved: see [`Connector`](crate::connect::Connector).
-    pub(crate) is_direct: bool,
-    /// As `server_version_num`: 150018 is 15.18. 0 if the server did not tell.
-    pub(crate) server_version: u32,
-    /// The process of the server, or what a pooler gives for one.
-    pub(crate) process: Option<i32>,
 }
 
 /// What holds for one connection.
@@ -75,14 +63,12 @@ impl Link {
     pub(crate) fn new(
         client: Client,
         driver: JoinHandle<()>,
-        facts: Facts,
         statements_max: Option<usize>,
         canceller: Option<Canceller>,
         limits: Limits,
     ) -> Self {
         Self {
             client,
-            facts,
             statements: statements_max.map(|max| Mutex::new(Statements::new(max))),
             canceller,
             driver,
@@ -94,8 +80,10 @@ impl Link {
         }
     }
 
-    pub(crate) fn facts(&self) -> Facts {
-        self.facts
+    /// The process of the server, or what a pooler gives for one.
+    #[cfg(test)]
+    pub(crate) fn process(&self) -> Option<i32> {
+        self.canceller.as_ref().map(|canceller| canceller.key.process())
     }
 
     /// Whether statements have names here and are kept.
@@ -110,8 +98,9 @@ impl Link {
         self.statements().map_or(0, |statements| statements.len())
     }
 
-    /// The client, for what has no method here, such as COPY. Whatever is sent by it must be told by
+    /// The client, for what has no method here. Whatever is sent by it must be told by
     /// [`running`](Self::running).
+    #[cfg(test)]
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
@@ -178,6 +167,7 @@ impl Link {
 
     /// Runs a statement for its effect, and returns how many rows it touched; otherwise as
     /// [`query`](Self::query).
+    #[cfg(test)]
     pub(crate) async fn execute<P: BorrowToSql>(
         &self,
         stage: Stage,

@@ -1,7 +1,8 @@
 //! What PostgreSQL does as Sora would.
 
 use sora_core::plan::{Negotiation, Support};
-use sora_core::{Binding, Predicate};
+use sora_core::read::LimitEach;
+use sora_core::{AggregateFunction, Aggregation, Binding, Measure, Predicate};
 
 /// More columns of a sort would be more values than a position is worth.
 const SORT_COLUMNS_MAX: usize = 64;
@@ -25,6 +26,23 @@ pub(crate) fn negotiate(ask: &mut Negotiation) {
     if sort.len() <= SORT_COLUMNS_MAX && sort.iter().all(|sort| sorts(sort.column)) {
         ask.set_sort(Support::Exact);
     }
+    let shares = |each: LimitEach| compared(&binding, each.column) == Support::Exact;
+    if ask.limit_each().is_some_and(shares) {
+        ask.set_limit_each(Support::Exact);
+    }
+    if ask.aggregation().is_some_and(|aggregation| aggregates(&binding, aggregation)) {
+        ask.set_aggregation(Support::Exact);
+    }
+}
+
+fn aggregates(binding: &Binding, aggregation: &Aggregation) -> bool {
+    let measured = |measure: &Measure| match (measure.function, measure.column) {
+        // Null is null in every type.
+        (AggregateFunction::Count, _) | (_, None) => true,
+        (_, Some(column)) => compared(binding, column) == Support::Exact,
+    };
+    let grouped = |column: &u16| compared(binding, *column) == Support::Exact;
+    aggregation.group.iter().all(grouped) && aggregation.measures.iter().all(measured)
 }
 
 fn support(binding: &Binding, predicate: &Predicate) -> Support {

@@ -33,22 +33,19 @@ pub(crate) struct Pool(Arc<Shared>);
 
 /// What a pool holds and has done. Cheap to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PoolGauges {
+pub(crate) struct Gauges {
     /// Connections that are open or being opened; those shared by look-ups are not counted.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// Connections that nobody uses.
-    pub idle: usize,
-    /// Connections that are used, being opened, or being repaired.
-    pub in_use: usize,
+    pub(crate) idle: usize,
     /// Callers that wait for a connection.
-    pub waiting: usize,
+    pub(crate) waiting: usize,
     /// Connections that were opened since the start.
-    pub opened_total: u64,
+    pub(crate) opened_total: u64,
     /// Connections that were closed because of their age, a time without use, or the end.
-    pub closed_total: u64,
+    pub(crate) closed_total: u64,
     /// Connections that were given up because they broke, or could not be brought into order.
-    pub discarded_total: u64,
+    pub(crate) discarded_total: u64,
 }
 
 #[derive(Debug)]
@@ -164,12 +161,11 @@ impl Pool {
     }
 
     /// What the pool holds and has done.
-    pub(crate) fn gauges(&self) -> PoolGauges {
+    pub(crate) fn gauges(&self) -> Gauges {
         let state = self.0.state();
-        PoolGauges {
+        Gauges {
             connections: state.connections,
             idle: state.idle.len(),
-            in_use: state.connections - state.idle.len(),
             waiting: self.0.waiting.load(Ordering::Relaxed),
             opened_total: state.opened_total,
             closed_total: state.closed_total,

@@ -36,7 +36,8 @@ impl Postgres {
     /// # Errors
     ///
     /// [`ErrorKind::Unavailable`] if no host can be reached, [`ErrorKind::InvalidInput`] if the server
-    /// refuses the user or the database, or outside a runtime of tokio.
+    /// refuses the user or the database, or outside a runtime of tokio; [`ErrorKind::Unsupported`] if
+    /// the encoding of the database is not UTF-8.
     pub async fn open(config: PostgresConfig) -> Result<Self> {
         let pool = Pool::new(config)?;
         let lanes = (0..pool.lanes()).map(|_| AtomicBool::new(false)).collect();
@@ -76,6 +77,7 @@ impl Provider for Postgres {
 
     fn capability(&self) -> Capability {
         let mut capability = Capability::NONE;
+        capability.aggregates = true;
         capability.atomic_writes = true;
         capability.count = true;
         capability.keyset = true;

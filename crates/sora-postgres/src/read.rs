@@ -6,6 +6,7 @@ use sora_core::read::{Output, Read, ReadReport};
 use sora_core::{Error, ErrorKind, Result, RowSink};
 use sora_sql::{Portion, Postgres, portions, read_shape, render, select};
 
+use crate::aggregate;
 use crate::binder::Parameters;
 use crate::failure::Stage;
 use crate::link::{Link, Rows};
@@ -36,6 +37,13 @@ async fn run_to(
 ) -> Result<ReadReport> {
     if read.output == Output::Count {
         return count(link, read).await;
+    }
+    if let Output::Aggregate(aggregation) = &read.output {
+        let mut rows = query(link, read, Portion::All, read.limit).await?;
+        let report = aggregate::push(&mut rows, read, aggregation, sink).await?;
+        // Groups are few: to read what is left is cheaper than to stop it.
+        while rows.next().await?.is_some() {}
+        return Ok(report);
     }
     let mut gate = read.gate(sink);
     let mut scratch = Scratch::new(&read.binding, &read.columns);

@@ -1,7 +1,9 @@
 //! The connections against real servers.
 
+mod aggregates;
 mod hosts;
 mod links;
+mod locks;
 mod pools;
 mod sessions;
 mod support;

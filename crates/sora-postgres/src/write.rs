@@ -20,7 +20,7 @@ use crate::link::Link;
 pub(crate) async fn run(link: &Link, write: &Write, sink: &mut dyn RowSink) -> Result<WriteReport> {
     let mut writer = Writer::new(link, write, Scope::Own);
     writer.run().await?;
-    writer.finish(sink)
+    Ok(writer.finish(sink))
 }
 
 /// Runs a write inside the transaction of a session, which a failure leaves as it was.
@@ -31,7 +31,7 @@ pub(crate) async fn run_inside(
 ) -> Result<WriteReport> {
     let mut writer = Writer::new(link, write, Scope::Session);
     writer.run().await?;
-    writer.finish(sink)
+    Ok(writer.finish(sink))
 }
 
 /// What a failure must not undo.
@@ -317,7 +317,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Hands out the rows that are returned, in the order of the input, and reports.
-    fn finish(self, sink: &mut dyn RowSink) -> Result<WriteReport> {
+    fn finish(self, sink: &mut dyn RowSink) -> WriteReport {
         let mut report = WriteReport::default();
         report.affected = self.affected;
         report.outcomes = self
@@ -343,7 +343,7 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        Ok(report)
+        report
     }
 }
 

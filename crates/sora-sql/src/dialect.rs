@@ -23,6 +23,9 @@ pub trait Dialect: Sized {
     /// Whether an offset must stand behind a limit.
     const OFFSET_NEEDS_LIMIT: bool;
 
+    /// Whether a read can lock the rows that it gives, where a session does not keep all writers out.
+    const LOCKS_ROWS: bool;
+
     /// What stands behind the definition of a table.
     const TABLE_OPTIONS: &'static str;
 

@@ -5,8 +5,8 @@ pub(crate) mod column;
 use std::fmt::Write as _;
 
 use sora_core::{
-    AggregateFunction, Assigned, Cell, Column, Error, LiveColumn, LiveTable, Measure, Pattern,
-    RowBuffer, Type,
+    AggregateFunction, Assigned, Cell, Column, Decimal, Error, LiveColumn, LiveTable, Measure,
+    Pattern, RowBuffer, Type,
 };
 
 use self::column::cast;
@@ -45,6 +45,7 @@ impl Dialect for Postgres {
     // each call anew because that looks dear beside the limit it is given.
     const LIMIT_LITERAL_MAX: u64 = 1_000;
     const OFFSET_NEEDS_LIMIT: bool = false;
+    const LOCKS_ROWS: bool = true;
     const TABLE_OPTIONS: &'static str = "";
 
     fn is_inserted(table: &LiveTable) -> Option<&'static str> {
@@ -170,20 +171,22 @@ impl Dialect for Postgres {
             (AggregateFunction::Min | AggregateFunction::Max, column_type) => {
                 extreme(walk, measure.function, column, column_type);
             }
-            (AggregateFunction::Average, Type::F64) => {
-                around(walk, "sum(", column, "::float8) / count(");
-                walk.column(column);
-                walk.text(")");
-            }
+            (AggregateFunction::Average, Type::F64) => float_mean(walk, column),
             (AggregateFunction::Average, _) => {
-                // With so many digits the quotient lies on the same side of every float as the mean.
-                around(walk, "(round(sum(", column, ")::numeric, 100) / count(");
+                // With so many digits the quotient lies on the same side of every midpoint of two
+                // floats as the mean, which `strtod` of the server then rounds once.
+                around(walk, "(round(sum(", column, ")::numeric, 120) / count(");
                 walk.column(column);
                 walk.text("))::float8");
             }
             (_, Type::I64) => around(walk, "sum(", column, ")::int8"),
             (_, Type::F64) => around(walk, "sum(", column, "::float8)"),
-            _ => around(walk, "sum(", column, ")"),
+            // More digits than a decimal has are an error of the server.
+            (_, Type::Decimal { scale, .. }) if O::TEXT => {
+                let behind = format!(")::numeric({}, {scale})", Decimal::PRECISION_MAX);
+                around(walk, "sum(", column, &behind);
+            }
+            _ => {}
         }
     }
 
@@ -274,6 +277,25 @@ fn extreme<O: Out>(
         Type::Uuid => "::text COLLATE \"C\")::uuid",
         _ => ")",
     });
+}
+
+/// Writes the mean of floats. The server refuses a quotient that rounds to zero, which a mean may do.
+fn float_mean<O: Out>(walk: &mut Walk<'_, Postgres, O>, column: u16) {
+    let sum = |walk: &mut Walk<'_, Postgres, O>, before: &str, behind: &str| {
+        walk.text(before);
+        around(walk, "sum(", column, "::float8)");
+        walk.text(behind);
+    };
+    let count = |walk: &mut Walk<'_, Postgres, O>, behind: &str| {
+        around(walk, "count(", column, ")");
+        walk.text(behind);
+    };
+    // It rounds to zero up to half of the smallest float.
+    sum(walk, "CASE WHEN abs(", ") < 1e-300 AND ");
+    sum(walk, "2 * abs(", ") <= ");
+    count(walk, " * float8 '5e-324' THEN 0 ELSE ");
+    sum(walk, "", " / ");
+    count(walk, " END");
 }
 
 fn around<O: Out>(walk: &mut Walk<'_, Postgres, O>, before: &str, column: u16, behind: &str) {

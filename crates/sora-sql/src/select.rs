@@ -42,6 +42,11 @@ pub fn select<D: Dialect, O: Out>(read: &Read, portion: Portion, limit: Option<u
         None => walk.limit(limit, read.offset),
     }
     walk.offset(read.offset);
+    if O::TEXT && is_locked::<D>(read) {
+        // The table by its name: the derived tables of keys have no rows to lock.
+        walk.text(" FOR UPDATE OF ");
+        walk.table();
+    }
     if inner {
         walk.text(") AS \"_sora_rows\"");
     }
@@ -54,6 +59,12 @@ pub(crate) fn limit_literal<D: Dialect>(read: &Read, portion: Portion) -> Option
         return None;
     }
     read.limit.filter(|limit| *limit <= D::LIMIT_LITERAL_MAX)
+}
+
+/// Whether the rows of a read are locked. What is computed over rows, or numbers them, has none.
+pub(crate) fn is_locked<D: Dialect>(read: &Read) -> bool {
+    let is_plain = read.output == Output::Rows && read.limit_each.is_none();
+    D::LOCKS_ROWS && read.for_update && is_plain
 }
 
 /// A number of rows; no table holds more than an i64 counts.

@@ -10,7 +10,7 @@ use sora_core::{Predicate, Truth, Value};
 use crate::access::{KeyForm, key_form};
 use crate::like::like_form;
 use crate::position::Portion;
-use crate::select::limit_literal;
+use crate::select::{is_locked, limit_literal};
 use crate::{Detail, Dialect, Postgres};
 
 /// Writes the shape of one portion of a read.
@@ -25,7 +25,8 @@ pub fn read_shape<D: Dialect>(read: &Read, portion: Portion, shape: &mut Vec<u8>
         | u8::from(read.output == Output::Count) << 2
         | u8::from(read.after.is_some()) << 3
         | u8::from(matches!(read.output, Output::Aggregate(_))) << 4
-        | u8::from(read.limit_each.is_some()) << 5;
+        | u8::from(read.limit_each.is_some()) << 5
+        | u8::from(is_locked::<D>(read)) << 6;
     shape.extend([0, keys, flags, portion as u8]);
     if D::LIMIT_LITERAL_MAX > 0 {
         let literal = limit_literal::<D>(read, portion).unwrap_or(u64::MAX);

@@ -2,19 +2,20 @@
 
 use std::net::SocketAddr;
 
+use sora_core::{Error, ErrorKind};
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
 use super::Purpose;
 use crate::config::TargetSession;
-use crate::link::Facts;
 
 /// What the server says without being asked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told {
-    server_version: u32,
     /// Since PostgreSQL 14, and not through every pooler.
     in_recovery: Option<bool>,
     is_read_only: Option<bool>,
+    /// Of the database.
+    encoding: Option<Box<str>>,
 }
 
 /// What the server is asked.
@@ -44,10 +45,23 @@ impl Told {
         let in_recovery = flag("in_hot_standby");
         let is_read_only = flag("default_transaction_read_only");
         Self {
-            server_version: parameter("server_version").map_or(0, version_number),
             in_recovery,
             is_read_only: in_recovery.zip(is_read_only).map(|(standby, set)| standby || set),
+            encoding: parameter("server_encoding").map(Into::into),
         }
+    }
+
+    /// Refuses a database whose text is not UTF-8: bytes in another encoding are in another order,
+    /// and one of its characters may be no character of the others.
+    pub(super) fn check_encoding(&self) -> Result<(), Error> {
+        let Some(encoding) = self.encoding.as_deref().filter(|encoding| *encoding != "UTF8") else {
+            return Ok(());
+        };
+        let message = format!(
+            "the encoding of the database is {encoding}, and Sora compares text by its bytes in \
+             UTF-8; make a database WITH ENCODING 'UTF8' and move the tables there by pg_dump"
+        );
+        Err(Error::new(ErrorKind::Unsupported, message))
     }
 
     /// Whether the server will do, as far as it said.
@@ -64,12 +78,13 @@ impl Told {
 
 impl Question {
     /// Asks, and sets on a direct connection what holds for its whole life. Through a pooler nothing
-    /// is set: it would stay on a session of the server that others use.
+    /// is set: it would stay on a session of the server that others use. Returns whether nothing
+    /// stands between, and whether the server will do.
     pub(super) async fn ask(
         &self,
         client: &Client,
         told: &Told,
-    ) -> Result<(Facts, bool), tokio_postgres::Error> {
+    ) -> Result<(bool, bool), tokio_postgres::Error> {
         let suits = told.suits(self.target);
         let mut is_direct = false;
         let mut answer = None;
@@ -94,8 +109,7 @@ impl Question {
                 _ => is_on,
             }
         });
-        let server_version = told.server_version;
-        Ok((Facts { is_direct, server_version, process: self.process }, will_do))
+        Ok((is_direct, will_do))
     }
 
     fn sql(&self, asks_target: bool) -> String {
@@ -167,34 +181,9 @@ fn is_unknown_to_engine(error: &tokio_postgres::Error) -> bool {
         .is_some_and(|state| state.code().starts_with("42") || state.code().starts_with("0A"))
 }
 
-/// `15.18 (Debian 15.18-0+deb12u1)` as 150018.
-fn version_number(text: &str) -> u32 {
-    let digits = |part: Option<&str>| {
-        let part = part.unwrap_or("");
-        let end = part.find(|char: char| !char.is_ascii_digit()).unwrap_or(part.len());
-        part[..end].parse::<u32>().unwrap_or(0).min(9_999)
-    };
-    let mut parts = text.split('.');
-    digits(parts.next()) * 10_000 + digits(parts.next())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_are_numbers() {
-        for (text, expected) in [
-            ("15.18 (Debian 15.18-0+deb12u1)", 150_018),
-            ("18.4", 180_004),
-            ("17beta2", 170_000),
-            ("13.0.0", 130_000),
-            ("", 0),
-            ("none", 0),
-        ] {
-            assert_eq!(version_number(text), expected, "{text}");
-        }
-    }
 
     #[test]
     fn what_the_server_says_may_spare_the_question() {

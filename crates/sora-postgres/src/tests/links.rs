@@ -14,20 +14,34 @@ async fn a_direct_connection_is_proved_and_uses_names() {
     let server = Postgres::shared().expect("a server");
     let database = database();
     let lease = pool(&database.url(), "").acquire().await.expect("a connection");
-    assert!(lease.facts().is_direct && lease.has_names());
+    assert!(lease.has_names());
     assert_eq!(texts(&lease, "select version()").await.expect("read").len(), 1);
-    let number = texts(&lease, "select current_setting('server_version_num')").await;
-    assert_eq!(number.expect("read"), [lease.facts().server_version.to_string()]);
     let process = texts(&lease, "select pg_backend_pid()::text").await.expect("read");
-    assert_eq!(process, [lease.facts().process.expect("told").to_string()]);
-    assert_eq!(lease.statements_len(), 3);
-    assert_eq!(texts(&lease, NAMES).await.expect("read"), ["4"]);
+    assert_eq!(process, [lease.process().expect("told").to_string()]);
+    assert_eq!(lease.statements_len(), 2);
+    assert_eq!(texts(&lease, NAMES).await.expect("read"), ["3"]);
 
     if let Some(directory) = server.socket_directory() {
         let host = directory.display();
         let url = format!("{}?host={host}&port={}", database.url(), server.port());
         let lease = pool(&url, "").acquire().await.expect("a connection");
-        assert!(lease.facts().is_direct && lease.has_names(), "over a socket");
+        assert!(lease.has_names(), "over a socket");
+    }
+}
+
+#[tokio::test]
+async fn a_database_in_another_encoding_is_refused() {
+    let server = Postgres::shared().expect("a server");
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let name = format!("sora_{}", encoding.to_lowercase());
+        let create =
+            format!("create database {name} encoding '{encoding}' locale 'C' template template0");
+        server.execute("postgres", &create).expect("created");
+        let refused = pool(&server.url(&name), "").acquire().await.expect_err("refused");
+        server.execute("postgres", &format!("drop database {name} with (force)")).expect("dropped");
+        assert_eq!((refused.kind(), refused.retry()), (ErrorKind::Unsupported, Retry::Never));
+        let text = refused.to_string();
+        assert!(text.contains(encoding) && text.contains("WITH ENCODING 'UTF8'"), "{text}");
     }
 }
 
@@ -35,7 +49,7 @@ async fn a_direct_connection_is_proved_and_uses_names() {
 async fn names_can_be_forbidden() {
     let database = database();
     let lease = pool(&database.url(), "statements=unnamed").acquire().await.expect("a connection");
-    assert!(lease.facts().is_direct && !lease.has_names());
+    assert!(!lease.has_names());
     assert_eq!(with(&lease, "select $1", &["a"]).await.expect("read"), ["a"]);
     assert_eq!(texts(&lease, NAMES).await.expect("read"), ["0"]);
 }
@@ -50,7 +64,7 @@ async fn no_name_is_used_through_a_pooler() {
         let pool = pool.clone();
         tokio::spawn(async move {
             let lease = pool.acquire().await.expect("a connection");
-            assert!(!lease.facts().is_direct && !lease.has_names());
+            assert!(!lease.has_names());
             let lane = pool.lane(task).await.expect("a lane");
             for at in 0..40 {
                 let sql = format!("select $1 || '-{task}-{at}'");
@@ -146,9 +160,9 @@ async fn a_lane_is_shared_planned_generically_and_opened_again() {
     let pool = pool(&database.url(), "lookup_connections=2");
     assert_eq!(pool.lanes(), 2);
     let lane = pool.lane(0).await.expect("a lane");
-    let process = lane.facts().process;
-    assert_eq!(pool.lane(2).await.expect("a lane").facts().process, process);
-    assert_ne!(pool.lane(1).await.expect("a lane").facts().process, process);
+    let process = lane.process();
+    assert_eq!(pool.lane(2).await.expect("a lane").process(), process);
+    assert_ne!(pool.lane(1).await.expect("a lane").process(), process);
     let mode = "select current_setting('plan_cache_mode')";
     assert_eq!(texts(&lane, mode).await.expect("read"), ["force_generic_plan"]);
     let lease = pool.acquire().await.expect("a connection");

@@ -118,7 +118,7 @@ async fn what_a_broken_connection_means_depends_on_the_stage() {
         if in_transaction {
             lease.begin("begin").await.expect("begun");
         }
-        let process = lease.facts().process.expect("told");
+        let process = lease.process().expect("told");
         let sleep = async {
             let sql = || "select pg_sleep(60)::text".to_owned();
             let params: [&str; 0] = [];

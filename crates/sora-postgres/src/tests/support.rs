@@ -11,7 +11,7 @@ use sora_testbed::{Database, Postgres};
 use crate::config::PostgresConfig;
 use crate::failure::Stage;
 use crate::link::Link;
-use crate::pool::{Pool, PoolGauges};
+use crate::pool::{Gauges, Pool};
 
 /// An empty database of the shared server.
 pub(super) fn database() -> Database {
@@ -54,7 +54,7 @@ pub(super) async fn write(link: &Link, sql: &str) -> Result<u64> {
 }
 
 /// Waits until the gauges are as they should be: by turns of the runtime, not by time.
-pub(super) async fn settled(pool: &Pool, is_so: impl Fn(&PoolGauges) -> bool) -> PoolGauges {
+pub(super) async fn settled(pool: &Pool, is_so: impl Fn(&Gauges) -> bool) -> Gauges {
     loop {
         let gauges = pool.gauges();
         if is_so(&gauges) {

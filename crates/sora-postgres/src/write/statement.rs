@@ -292,7 +292,7 @@ impl<'a> Taken<'a> {
 struct Told<'a> {
     write: &'a Write,
     columns: &'a [u16],
-    told_by: Option<&'a ToldBy>,
+    by: Option<&'a ToldBy>,
     /// By the bytes of what tells them apart.
     places: HashMap<Vec<u8>, usize>,
     scratch: Scratch,
@@ -314,7 +314,7 @@ impl<'a> Told<'a> {
         Self {
             write,
             columns: &returned.columns,
-            told_by,
+            by: told_by,
             places,
             scratch: Scratch::new(&write.binding, &returned.columns),
             number_at: returned.columns.len() + usize::from(returned.is_inserted),
@@ -324,7 +324,7 @@ impl<'a> Told<'a> {
 
     fn place(&mut self, row: &Wire) -> Result<usize> {
         self.count += 1;
-        match self.told_by {
+        match self.by {
             Some(ToldBy::Number) => number(row, self.number_at),
             Some(ToldBy::Columns(positions)) => {
                 let row = WireRow::new(row, &self.write.binding, self.columns, &mut self.scratch);

@@ -59,3 +59,71 @@ fn another_aggregation_is_another_shape() {
         shapes.push(shape);
     }
 }
+
+/// The measures of a column of each type that has its own words on PostgreSQL.
+fn postgres_measure(function: AggregateFunction, column_type: Type) -> String {
+    let schema =
+        Schema::builder("t").column(Column::new("x", column_type)).build().expect("a schema");
+    let mut live = LiveTable::from(&schema);
+    if column_type == Type::Text {
+        live.columns[0].collation = Some("en-US-x-icu".into());
+    }
+    let binding = Binding::new(Arc::new(schema), Arc::new(live)).expect("bound");
+    let mut read = Read::new(Arc::new(binding), Arc::from([0]));
+    read.output = Output::Aggregate(Arc::new(Aggregation::new([], [Measure::new(function, 0)])));
+    show_read_in::<Postgres>(&read).trim_end().to_owned()
+}
+
+#[test]
+fn postgres_measures_each_type_in_its_own_words() {
+    use AggregateFunction::{Average, Count, Max, Min, Sum};
+    let decimal = Type::Decimal { precision: 6, scale: 2 };
+    let mut shown = String::new();
+    for (function, column_type) in [
+        (Count, Type::Json),
+        (Sum, Type::I64),
+        (Sum, Type::F64),
+        (Sum, decimal),
+        (Average, Type::I64),
+        (Average, Type::F64),
+        (Average, decimal),
+        (Min, Type::Bool),
+        (Max, Type::Bool),
+        (Min, Type::Bytes),
+        (Max, Type::Bytes),
+        (Min, Type::Uuid),
+        (Max, Type::Text),
+        (Min, Type::F64),
+        (Max, Type::Timestamp),
+    ] {
+        shown += &postgres_measure(function, column_type);
+        shown.push('\n');
+    }
+    expect![[r#"
+        SELECT count("x") FROM "t"
+        SELECT sum("x")::int8 FROM "t"
+        SELECT sum("x"::float8) FROM "t"
+        SELECT sum("x")::numeric(28, 2) FROM "t"
+        SELECT (round(sum("x")::numeric, 120) / count("x"))::float8 FROM "t"
+        SELECT CASE WHEN abs(sum("x"::float8)) < 1e-300 AND 2 * abs(sum("x"::float8)) <= count("x") * float8 '5e-324' THEN 0 ELSE sum("x"::float8) / count("x") END FROM "t"
+        SELECT (round(sum("x")::numeric, 120) / count("x"))::float8 FROM "t"
+        SELECT bool_and("x") FROM "t"
+        SELECT bool_or("x") FROM "t"
+        SELECT decode(min(encode("x", 'hex') COLLATE "C"), 'hex') FROM "t"
+        SELECT decode(max(encode("x", 'hex') COLLATE "C"), 'hex') FROM "t"
+        SELECT min("x"::text COLLATE "C")::uuid FROM "t"
+        SELECT max("x" COLLATE "C") FROM "t"
+        SELECT min("x") FROM "t"
+        SELECT max("x") FROM "t"
+    "#]].assert_eq(&shown);
+}
+
+#[test]
+fn postgres_groups_text_by_bytes() {
+    let mut read = aggregation(&[2, 1], &[]);
+    read.limit = Some(10_001);
+    expect![[r#"
+        SELECT "code" COLLATE "C", "name", count(*) FROM "ci""ties" WHERE "size" > $1::int8 GROUP BY "code" COLLATE "C", "name" ORDER BY "code" COLLATE "C", "name" NULLS FIRST LIMIT $2::int8
+        5 · 10001
+    "#]].assert_eq(&show_read_in::<Postgres>(&read));
+}

@@ -378,3 +378,59 @@ fn defaults_are_literals_of_their_type() {
     "#]]
     .assert_eq(&shown);
 }
+
+#[test]
+fn rows_are_locked_by_the_tables_name() {
+    let mut read = Read::new(table(None, true), Arc::from([ID, 1]));
+    read.for_update = true;
+    let mut shapes = Vec::new();
+    let mut shown = String::new();
+    let mut show = |read: &Read| {
+        let mut shape = Vec::new();
+        read_shape::<Postgres>(read, portions(read)[0], &mut shape);
+        shapes.push(shape);
+        shown += &show_read_in::<Postgres>(read);
+    };
+    read.access = Access::Keys(keys(&[&[Value::I64(1)]]));
+    show(&read);
+    read.for_update = false;
+    show(&read);
+    read.access = Access::Scan;
+    read.sort = sort(&[(ID, false)]);
+    read.limit = Some(2);
+    show(&read);
+    read.for_update = true;
+    show(&read);
+    // What has no rows of its own has none to lock.
+    read.output = Output::Count;
+    show(&read);
+    expect![[r#"
+        SELECT "id", "name" FROM "ci""ties" WHERE ("id" = $1::int8) FOR UPDATE OF "ci""ties"
+        1
+        SELECT "id", "name" FROM "ci""ties" WHERE ("id" = $1::int8)
+        1
+        SELECT "id", "name" FROM "ci""ties" ORDER BY "id" LIMIT 2
+
+        SELECT "id", "name" FROM "ci""ties" ORDER BY "id" LIMIT 2 FOR UPDATE OF "ci""ties"
+
+        SELECT count(*) FROM (SELECT 1 FROM "ci""ties" LIMIT 2) AS "_sora_rows"
+
+    "#]]
+    .assert_eq(&shown);
+    assert_ne!(shapes[0], shapes[1]);
+    assert_ne!(shapes[2], shapes[3]);
+    // SQLite's sessions keep all writers out.
+    assert!(!show_read(&read).contains("UPDATE"));
+}
+
+#[test]
+fn the_first_of_each_value_are_numbered_in_a_window() {
+    let mut read = Read::new(table(Some("en-US-x-icu"), true), Arc::from([ID, 1]));
+    read.filter = filter(&read.binding, "code IN ('a', 'b')");
+    read.sort = sort(&[(1, true), (ID, true)]);
+    read.limit_each = Some(sora_core::read::LimitEach { column: 2, rows: 3 });
+    expect![[r#"
+        SELECT "id", "name" FROM (SELECT "id" AS "id", "name" AS "name", row_number() OVER (PARTITION BY "code" ORDER BY "name" COLLATE "C" DESC NULLS LAST, "id" DESC) AS "_sora_number" FROM "ci""ties" WHERE "code" = ANY($1::text[])) AS "_sora_rows" WHERE "_sora_number" <= $2::int8 ORDER BY "_sora_number"
+        [2 values] · 3
+    "#]].assert_eq(&show_read_in::<Postgres>(&read));
+}
