@@ -14,6 +14,8 @@ use tracing::Instrument;
 
 use crate::client::Store;
 use crate::collect::Decode;
+use crate::deadline;
+use crate::transaction::{Transaction, Turn};
 use crate::watch::Watch;
 
 /// A statement in the store's own language, to be run by one of its last methods.
@@ -66,6 +68,7 @@ pub struct Native<'a> {
     store: &'a Arc<Store>,
     statement: Statement,
     rows_max: u64,
+    transaction: Option<Transaction>,
     location: &'static Location<'static>,
 }
 
@@ -89,13 +92,20 @@ impl<'a> Native<'a> {
         statement: Statement,
         location: &'static Location<'static>,
     ) -> Self {
-        Self { store, statement, rows_max: 10_000, location }
+        Self { store, statement, rows_max: 10_000, transaction: None, location }
     }
 
     /// Sets how many rows a statement that reads may give, 10,000 unless set; more are an error. One
     /// that writes returns what it has written.
     pub fn rows_max(mut self, rows: u64) -> Self {
         self.rows_max = rows;
+        self
+    }
+
+    /// Makes the statement part of a transaction: it sees what was written there, and is undone with
+    /// it.
+    pub fn within(mut self, transaction: &Transaction) -> Self {
+        self.transaction = Some(transaction.clone());
         self
     }
 
@@ -167,12 +177,17 @@ impl<'a> Native<'a> {
         sink: &mut dyn RowSink,
     ) -> Result<u64> {
         let mut watch = Watch::start(self.store, table, Operation::Native, self.location);
+        watch.within(self.transaction.is_some());
+        let writes = self.statement.writes().len() > 0;
         let span = watch.span();
         let done = async {
             self.check_native()?;
             // What no store takes fails before any is asked.
             self.statement.parameters()?;
-            if self.statement.writes().len() > 0 {
+            if writes {
+                if self.transaction.is_none() {
+                    self.store.pass_writers(self.location).await?;
+                }
                 let change = Change::Native(self.statement.clone());
                 let mut write = Write::new(binding, change);
                 write.returning = columns;
@@ -192,7 +207,10 @@ impl<'a> Native<'a> {
             watch.read(report, returned);
             Ok(returned)
         };
-        let done = done.instrument(span).await;
+        let done = match writes {
+            true => deadline::writing(done.instrument(span)).await,
+            false => deadline::reading(done.instrument(span)).await,
+        };
         watch.end(done)
     }
 
@@ -216,12 +234,23 @@ impl<'a> Native<'a> {
 
     /// The one way to the store's rows.
     async fn read(&self, read: &Read, sink: &mut dyn RowSink) -> Result<ReadReport> {
-        self.store.provider.read(read, sink).await
+        match &self.transaction {
+            Some(transaction) => self.turn(transaction).await?.read(read, sink).await,
+            None => self.store.provider.read(read, sink).await,
+        }
     }
 
     /// The one way of a write to the store.
     async fn write(&self, write: &Write, sink: &mut dyn RowSink) -> Result<WriteReport> {
-        self.store.provider.write(write, sink).await
+        match &self.transaction {
+            Some(transaction) => self.turn(transaction).await?.write(write, sink).await,
+            None => self.store.provider.write(write, sink).await,
+        }
+    }
+
+    async fn turn<'t>(&self, transaction: &'t Transaction) -> Result<Turn<'t>> {
+        transaction.check_store(self.store)?;
+        transaction.turn().await
     }
 
     fn check_native(&self) -> Result<()> {

@@ -317,3 +317,29 @@ async fn each_statement_is_one_event() {
     ];
     assert_eq!(events, expected);
 }
+
+#[tokio::test]
+async fn a_statement_within_a_transaction_sees_its_writes_and_is_undone_with_it() {
+    let config = sora::sqlite::SqliteConfig::memory().busy_timeout_ms(20);
+    let sqlite = sora::sqlite::Sqlite::open(config).await.expect("the store opens");
+    let store = Sora::builder().provider(Arc::new(sqlite));
+    let cities = cities(&store).await;
+    let count = || Statement::new("SELECT count(*) AS n FROM city WHERE \"name\" = 'Moved'");
+    let moved = || {
+        let text = "UPDATE city SET \"name\" = 'Moved' WHERE \"number\" = ?1";
+        Statement::new(text).bind(&5_i64).writing("city")
+    };
+    let number = |rows: sora::NativeRows| rows.row(0).expect("a row").get("n").map(Cell::to_value);
+    let tx = store.begin().await.expect("begun");
+    let changed = store.native(moved()).within(&tx).execute().await.expect("written");
+    assert!(changed > 0);
+    let inside = store.native(count()).within(&tx).fetch_rows().await.expect("rows");
+    let written = i64::try_from(changed).expect("few");
+    assert_eq!(number(inside).expect("a number").cell(), Cell::I64(written));
+    let error = store.native(moved()).execute().await.expect_err("the writer is taken");
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    tx.rollback().await.expect("rolled back");
+    let after = store.native(count()).fetch_rows().await.expect("rows");
+    assert_eq!(number(after).expect("a number").cell(), Cell::I64(0));
+    assert!(cities.get(("AK", 5)).await.expect("a read").is_some_and(|city| city.name != "Moved"));
+}
