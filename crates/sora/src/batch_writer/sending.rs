@@ -109,13 +109,14 @@ impl Pass<'_> {
         let groups = self.chunk.repeats(identity);
         self.repeats = Repeats::new(self.delivery, self.is_atomic, groups);
         let left_out = self.repeats.left_out(rows);
-        let is_sent =
-            |place: &u32| !left_out.get(*place as usize).is_some_and(|left_out| *left_out);
         let order = self.chunk.order().filter(|_| identity.is_sortable);
-        let places: Vec<u32> = match order {
-            Some(order) => order.iter().copied().filter(is_sent).collect(),
-            None => places(rows).filter(is_sent).collect(),
+        let mut places: Vec<u32> = match order {
+            Some(order) => order.to_vec(),
+            None => places(rows).collect(),
         };
+        if !left_out.is_empty() {
+            places.retain(|place| !left_out[*place as usize]);
+        }
         if !places.is_empty() {
             let is_straight = places.is_sorted();
             self.parts.push_back(Part { places, is_straight, attempts: 0 });
@@ -184,6 +185,13 @@ impl Pass<'_> {
 
     /// Takes the outcomes of rows that stand alone.
     async fn take_each(&mut self, part: &Part, outcomes: Vec<Outcome>) {
+        if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Applied(_))) {
+            // Nearly always; nothing that was known of these rows can be better.
+            for (place, outcome) in part.places.iter().zip(outcomes) {
+                self.outcomes[*place as usize] = Some(outcome);
+            }
+            return;
+        }
         let (mut again, mut straight) = (Vec::new(), Vec::new());
         let mut reason = None;
         for (place, outcome) in part.places.iter().zip(outcomes) {
