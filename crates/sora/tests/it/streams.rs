@@ -1,3 +1,5 @@
+mod flaws;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
