@@ -17,12 +17,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::Location;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
-use sora_core::{CellSink, Error, ErrorKind, Intake, Operation, Result};
+use sora_core::{CellSink, Error, ErrorKind, Intake, Operation, Result, Retry};
 use tokio::runtime::Handle;
+use tokio::time::Sleep;
 use tracing::Instrument;
 
 pub use options::{Atomic, BatchMode, BatchOptions};
@@ -37,8 +39,8 @@ use self::sending::{Course, Sent, send};
 use self::settled::Held;
 use self::tally::Tally;
 use self::transaction::Transaction;
-use crate::Table;
 use crate::watch::Watch;
+use crate::{Table, deadline};
 
 /// Writes rows that are pushed one by one, and holds no more of them than the chunks in flight.
 ///
@@ -64,7 +66,8 @@ use crate::watch::Watch;
 /// # Dropping it
 ///
 /// What is on its way is cut off: its outcome is unknown, but each write is whole or not there. A
-/// transaction that is open is undone. The last progress is told then, too.
+/// transaction that is open is undone. The last progress is told then, too. A
+/// [deadline](crate::with_deadline) of the task does the same, and lets it report.
 pub struct BatchWriter<'t> {
     delivery: Arc<Delivery>,
     intake: Intake<'t>,
@@ -85,6 +88,8 @@ pub struct BatchWriter<'t> {
     settled: VecDeque<Settled>,
     watch: Option<Watch<'t>>,
     report: Option<BatchReport>,
+    /// When the task's deadline is over.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl Table {
@@ -116,8 +121,8 @@ impl<'t> BatchWriter<'t> {
         options: BatchOptions,
         location: &'static Location<'static>,
     ) -> Result<Self> {
-        let watch = Watch::start(table.store(), table.name(), Operation::BatchWrite, location);
-        match Self::begin(table, mode, columns, options) {
+        let watch = table.watch(Operation::BatchWrite, location);
+        match Self::begin(table, mode, columns, options, location) {
             Ok(mut writer) => {
                 writer.watch = Some(watch);
                 Ok(writer)
@@ -215,6 +220,7 @@ impl<'t> BatchWriter<'t> {
     }
 
     pub(crate) fn poll_advance(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.poll_deadline(context);
         self.poll_landed(context);
         ready!(self.poll_sent(context));
         if self.is_full() {
@@ -251,6 +257,21 @@ impl<'t> BatchWriter<'t> {
         let chunk = Chunk::new(&self.delivery.identity, self.first, rows, refused);
         self.first += chunk.len() as u64;
         self.waiting = Some(chunk);
+    }
+
+    /// Cuts off what is on its way when the task's deadline is over: nobody knows what becomes of it.
+    fn poll_deadline(&mut self, context: &mut Context<'_>) {
+        let Some(deadline) = &mut self.deadline else { return };
+        if deadline.as_mut().poll(context).is_pending() {
+            return;
+        }
+        self.deadline = None;
+        let error = deadline::over().with_retry(Retry::IfIdempotent);
+        self.flights.cut_off(&error);
+        self.transaction.cut_off(&error);
+        // From here on nothing is sent.
+        self.stopped_at = Some(0);
+        self.fatal.get_or_insert(error);
     }
 
     /// Sends the chunk that waits, when there is room.
@@ -292,6 +313,11 @@ impl<'t> BatchWriter<'t> {
         let errors_max = self.delivery.options.errors_max;
         let errors_left = errors_max.map(|max| max.saturating_sub(self.failures).max(1));
         let task = send(self.delivery.clone(), chunk.clone(), course, errors_left);
+        // The task that writes does not know in whose closure this one runs.
+        if let Err(error) = self.delivery.table.refuse_inside(self.delivery.location) {
+            self.fail(error);
+            return self.flights.skip(chunk);
+        }
         match (Handle::try_current(), &self.watch) {
             (Ok(runtime), Some(watch)) => {
                 self.flights.start(chunk, runtime.spawn(task.instrument(watch.span())));
@@ -346,6 +372,7 @@ impl<'t> BatchWriter<'t> {
         if let Some(report) = &self.report {
             return Poll::Ready(report.clone());
         }
+        self.poll_deadline(context);
         ready!(self.poll_sent(context));
         if !self.intake.is_empty() || !self.refused.is_empty() {
             self.seal();

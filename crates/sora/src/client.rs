@@ -336,6 +336,14 @@ impl Store {
         }
     }
 
+    /// Refuses what would wait for the transaction in whose closure it is called.
+    pub(crate) fn refuse_inside(&self, location: &'static Location<'static>) -> Result<()> {
+        match self.writer_wait_ms() {
+            Some(_) => self.writers.refuse_inside(location),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses what needs transactions before anything is done.
     pub(crate) fn check_transactions(&self) -> Result<()> {
         if self.provider.capability().transactions {

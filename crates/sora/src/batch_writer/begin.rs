@@ -1,10 +1,12 @@
 //! What is checked and decided before the first row is taken.
 
 use std::collections::VecDeque;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use sora_core::{Assigned, Error, ErrorKind, Intake, Result, RowBuffer, Stamp};
+use tokio::time::sleep_until;
 
 use super::chunk::Identity;
 use super::delivery::Delivery;
@@ -12,7 +14,7 @@ use super::flights::Flights;
 use super::tally::Tally;
 use super::transaction::Transaction;
 use super::{Atomic, BatchMode, BatchOptions, BatchWriter};
-use crate::Table;
+use crate::{Table, deadline};
 
 impl<'t> BatchWriter<'t> {
     pub(super) fn begin(
@@ -20,7 +22,9 @@ impl<'t> BatchWriter<'t> {
         mode: BatchMode,
         columns: &[u16],
         options: BatchOptions,
+        location: &'static Location<'static>,
     ) -> Result<Self> {
+        table.refuse_inside(location)?;
         check_columns(table, mode, columns)?;
         let stamp = match mode {
             BatchMode::Update | BatchMode::Delete => Stamp::Stored,
@@ -37,13 +41,16 @@ impl<'t> BatchWriter<'t> {
             Atomic::Row => Transaction::None,
             Atomic::Chunk if capability.atomic_writes => Transaction::None,
             Atomic::Chunk => return Err(table.cannot("write several rows all or none")),
+            Atomic::Stream if table.transaction().is_some() => return Err(inside(table)),
             Atomic::Stream if capability.transactions => {
                 Transaction::Open { session: None, held: VecDeque::new() }
             }
             Atomic::Stream => return Err(table.cannot("open a transaction, which this needs")),
         };
         // What the store takes for one key may be two here: only one chunk at a time is in order.
-        let lanes = match options.atomic == Atomic::Stream || !identity.is_exact {
+        let is_alone =
+            options.atomic == Atomic::Stream || !identity.is_exact || table.transaction().is_some();
+        let lanes = match is_alone {
             true => 1,
             false => options.chunks_in_flight.min(capability.write_lanes),
         };
@@ -52,6 +59,7 @@ impl<'t> BatchWriter<'t> {
             mode,
             columns: intake.columns().clone(),
             identity,
+            location,
             chunks: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             options: options.clone(),
@@ -71,6 +79,7 @@ impl<'t> BatchWriter<'t> {
             settled: VecDeque::new(),
             watch: None,
             report: None,
+            deadline: deadline::current().map(|at| Box::pin(sleep_until(at))),
             delivery: Arc::new(delivery),
         };
         // A write of no rows, for what can be checked before there is one.
@@ -78,6 +87,12 @@ impl<'t> BatchWriter<'t> {
         table.check(&probe)?;
         Ok(writer)
     }
+}
+
+fn inside(table: &Table) -> Error {
+    let message = "a stream of writes that is all or nothing has a transaction of its own; inside \
+                   one, let each row stand alone and roll back if one failed";
+    Error::new(ErrorKind::Unsupported, message).with("table", table.name())
 }
 
 /// Checks that the columns are there and suffice.

@@ -1,9 +1,11 @@
 //! What all chunks of a batch have in common: table, mode and the budget of repetitions.
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use sora_core::provider::Session;
 use sora_core::write::{Change, OnConflict, Target};
 use sora_core::{Result, RowBuffer};
 
@@ -19,6 +21,7 @@ pub(super) struct Delivery {
     pub(super) columns: Arc<[u16]>,
     pub(super) identity: Identity,
     pub(super) options: BatchOptions,
+    pub(super) location: &'static Location<'static>,
     /// Chunks that were sent, and repetitions that were allowed.
     pub(super) chunks: AtomicU64,
     pub(super) retries: AtomicU64,
@@ -27,6 +30,12 @@ pub(super) struct Delivery {
 /// Repetitions that need no chunks to have gone before them.
 const RETRIES_FREE: u64 = 10;
 impl Delivery {
+    /// Opens the transaction of an atomic stream.
+    pub(super) async fn open(&self) -> Result<Box<dyn Session>> {
+        self.table.pass_writers(self.location).await?;
+        self.table.own_session().await
+    }
+
     /// Returns the write of some rows of a chunk.
     pub(super) fn change(&self, chunk: &Chunk, places: &[u32]) -> Result<Change> {
         Ok(self.change_of(chunk.pick(places)?))

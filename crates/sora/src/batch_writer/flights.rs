@@ -84,6 +84,15 @@ impl Flights {
         }
     }
 
+    /// Gives up what is on its way.
+    pub(super) fn cut_off(&mut self, error: &Error) {
+        for Flight { chunk, state } in &mut self.flights {
+            if matches!(state, State::Running(_)) {
+                *state = State::Landed(unknown(chunk, error));
+            }
+        }
+    }
+
     /// Rows that were sent and have no outcome, and rows whose outcome nobody has taken.
     pub(super) fn abandon(&mut self) -> impl Iterator<Item = (Arc<Chunk>, Option<Sent>)> {
         self.flights.drain(..).map(|Flight { chunk, state }| match state {
@@ -111,6 +120,10 @@ fn lost(chunk: &Chunk, error: tokio::task::JoinError) -> Sent {
     let error = Error::new(ErrorKind::Cancelled, message)
         .with_retry(Retry::IfIdempotent)
         .with_source(error);
+    unknown(chunk, &error)
+}
+
+fn unknown(chunk: &Chunk, error: &Error) -> Sent {
     let outcomes = (0..chunk.rows.len()).map(|_| Outcome::Unknown(error.clone())).collect();
-    Sent { outcomes, waited: Duration::ZERO, fatal: Some(error), session: None }
+    Sent { outcomes, waited: Duration::ZERO, fatal: Some(error.clone()), session: None }
 }

@@ -126,7 +126,7 @@ impl Pass<'_> {
     async fn open(&mut self) {
         let mut attempts = 0;
         loop {
-            match self.delivery.table.own_session().await {
+            match self.delivery.open().await {
                 Ok(session) => return self.session = Some(session),
                 Err(error) if self.may_repeat(attempts, &error).await => attempts += 1,
                 Err(error) => return self.fatal = Some(error),
@@ -179,7 +179,10 @@ impl Pass<'_> {
         write.atomic = self.is_atomic;
         match &mut self.session {
             Some(session) => session.write(&write, &mut Nothing).await,
-            None => table.write_once(&write, &mut Nothing).await,
+            None => {
+                table.pass_writers(self.delivery.location).await?;
+                table.write_once(&write, &mut Nothing).await
+            }
         }
     }
 
@@ -316,7 +319,8 @@ impl Pass<'_> {
     fn can_repeat(&self, attempts: u32, error: &Error) -> bool {
         let Delivery { options, .. } = self.delivery;
         // What was written in a transaction before would be lost with it.
-        if self.session.is_some() || attempts >= options.retries_max {
+        let is_inside = self.session.is_some() || self.delivery.table.transaction().is_some();
+        if is_inside || attempts >= options.retries_max {
             return false;
         }
         match error.retry() {

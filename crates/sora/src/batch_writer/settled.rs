@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use sora_core::write::{Effect, Outcome};
-use sora_core::{BufferedRow, Error};
+use sora_core::{BufferedRow, Error, Retry};
 
 use super::chunk::{Chunk, Identity};
 
@@ -148,6 +148,10 @@ impl Held {
             Effects::Failed(settled) => {
                 let undone = |before: &Outcome| match before {
                     Outcome::Applied(effect) => outcome(*effect),
+                    // Without a commit it was not done, whatever became of the write.
+                    Outcome::Unknown(error) => {
+                        Outcome::Failed(error.clone().with_retry(Retry::Safe))
+                    }
                     before => before.clone(),
                 };
                 let outcomes = settled.outcomes.iter().map(undone).collect();

@@ -47,6 +47,17 @@ impl Transaction {
         ended.into_iter().flat_map(|(verdict, held)| held.iter().map(|held| held.settle(verdict)))
     }
 
+    /// Gives up its end, if that is on its way. A session that is dropped before is undone.
+    pub(super) fn cut_off(&mut self, error: &Error) {
+        if let Self::Ending { is_commit, held, .. } = self {
+            let verdict = match is_commit {
+                true => Verdict::Failed(error.clone()),
+                false => Verdict::Undone,
+            };
+            *self = Self::Ended { verdict, held: std::mem::take(held) };
+        }
+    }
+
     /// Commits it, or undoes it. Returns why it could not be committed.
     pub(super) fn poll_end(
         &mut self,

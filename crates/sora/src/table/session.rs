@@ -71,11 +71,6 @@ impl Table {
 
     /// Opens a session of an operation's own.
     pub(crate) async fn own_session(&self) -> Result<Box<dyn Session>> {
-        if self.transaction.is_some() {
-            let message = "a stream of writes that is all or nothing has a transaction of its own; \
-                           inside one, let each row stand alone and roll back if one failed";
-            return Err(Error::new(ErrorKind::Unsupported, message).with("table", self.name()));
-        }
         self.store().check_transactions().map_err(|error| error.with("table", self.name()))?;
         self.store().provider.open(SessionOptions::default()).await
     }
@@ -87,6 +82,16 @@ impl Table {
         }
         let passed = self.store().pass_writers(location).await;
         passed.map_err(|error| error.with("table", self.name()))
+    }
+
+    /// Refuses a write that would wait for the transaction in whose closure it is called, unless it is
+    /// part of one.
+    pub(crate) fn refuse_inside(&self, location: &'static Location<'static>) -> Result<()> {
+        if self.transaction.is_some() {
+            return Ok(());
+        }
+        let refused = self.store().refuse_inside(location);
+        refused.map_err(|error| error.with("table", self.name()))
     }
 
     /// Refuses to lock a row that nothing would unlock.

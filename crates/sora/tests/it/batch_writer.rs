@@ -7,6 +7,7 @@ mod progress;
 mod random;
 mod scripted;
 mod sources;
+mod surroundings;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

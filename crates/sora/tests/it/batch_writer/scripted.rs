@@ -35,6 +35,8 @@ pub(crate) enum Fate {
     Slow,
     /// It is done when so many writes were asked for; if that never happens, it is refused.
     After(usize),
+    /// No answer ever comes.
+    Never,
     /// The task that runs it panics.
     Panics,
 }
@@ -161,6 +163,7 @@ async fn scripted(
             let message = "the other writes were never asked for";
             Err(Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Never))
         }
+        Fate::Never => std::future::pending().await,
         Fate::Panics => panic!("as the script says"),
         Fate::Poisoned(poisoned, error) => {
             let is_poisoned = |key: &i64| poisoned.contains(key);
@@ -307,6 +310,7 @@ impl Session for ScriptedSession {
                 Fate::Unanswered { is_done: false } => {
                     self.inner.rollback().await.and(Err(unanswered()))
                 }
+                Fate::Never => std::future::pending().await,
                 _ => self.inner.commit().await,
             }
         })
