@@ -123,10 +123,14 @@ impl<'a> Native<'a> {
     /// is missing and those that are there; [`ErrorKind::Limit`] if there are too many rows.
     pub async fn fetch_as<R: Record>(self) -> Result<Vec<R>> {
         let RecordSpec { schema, columns, decode } = R::spec()?;
+        let binding = Arc::new(Binding::of_statement(schema.clone())?);
         let mut rows = Vec::new();
         let mut sink = Decode { rows: &mut rows, decode };
-        let binding = Arc::new(Binding::of_statement(schema.clone())?);
-        self.watched(schema.table(), binding, Some(columns.into()), &mut sink).await?;
+        let mut watch = self.watch(schema.table());
+        let span = watch.span();
+        let done = self.run(binding, Some(columns.into()), &mut sink, &mut watch);
+        let done = self.in_time(done.instrument(span)).await;
+        watch.end(done)?;
         Ok(rows)
     }
 
@@ -137,18 +141,22 @@ impl<'a> Native<'a> {
     ///
     /// As [`fetch_as`](Native::fetch_as).
     pub async fn fetch_rows(self) -> Result<NativeRows> {
-        let columns = self.columns().await?;
-        let mut schema = Schema::builder("statement");
-        for column in columns {
-            schema = schema.column(column);
-        }
-        let schema = Arc::new(schema.build()?);
-        let binding = Arc::new(Binding::of_statement(schema.clone())?);
-        let columns: Arc<[u16]> = (0u16..).zip(schema.columns()).map(|(at, _)| at).collect();
-        let mut rows = RowBuffer::new(columns.len());
-        let table = self.table().to_owned();
-        self.watched(&table, binding, Some(columns), &mut rows).await?;
-        Ok(NativeRows { columns: schema.columns().into(), rows })
+        let mut watch = self.watch(self.table());
+        let span = watch.span();
+        let fetched = async {
+            let mut schema = Schema::builder("statement");
+            for column in self.columns().await? {
+                schema = schema.column(column);
+            }
+            let schema = Arc::new(schema.build()?);
+            let binding = Arc::new(Binding::of_statement(schema.clone())?);
+            let columns: Arc<[u16]> = (0u16..).zip(schema.columns()).map(|(at, _)| at).collect();
+            let mut rows = RowBuffer::new(columns.len());
+            self.run(binding, Some(columns), &mut rows, &mut watch).await?;
+            Ok(NativeRows { columns: schema.columns().into(), rows })
+        };
+        let fetched = self.in_time(fetched.instrument(span)).await;
+        watch.end(fetched)
     }
 
     /// Runs a statement that writes and returns how many rows it wrote. One round trip.
@@ -158,60 +166,71 @@ impl<'a> Native<'a> {
     /// [`ErrorKind::InvalidInput`] if it names no table by [`Statement::writing`]; else as
     /// [`fetch_as`](Native::fetch_as), and what the store says of the write.
     pub async fn execute(self) -> Result<u64> {
-        if self.statement.writes().len() == 0 {
+        if !self.is_write() {
             let message = "a statement is executed to write: name the tables that it writes by \
                            `Statement::writing`, or fetch its rows";
             return Err(Error::new(ErrorKind::InvalidInput, message));
         }
-        let table = self.table().to_owned();
         let binding = Arc::new(Binding::of_no_rows()?);
-        self.watched(&table, binding, None, &mut RowBuffer::new(0)).await
+        let mut nothing = RowBuffer::new(0);
+        let mut watch = self.watch(self.table());
+        let span = watch.span();
+        let done = self.run(binding, None, &mut nothing, &mut watch).instrument(span);
+        let done = self.in_time(done).await;
+        watch.end(done)
     }
 
     /// Runs the statement and returns how many rows were written, or handed out.
-    async fn watched(
-        self,
-        table: &str,
+    async fn run(
+        &self,
         binding: Arc<Binding>,
         columns: Option<Arc<[u16]>>,
         sink: &mut dyn RowSink,
+        watch: &mut Watch<'_>,
     ) -> Result<u64> {
+        self.check_native()?;
+        // What no store takes fails before any is asked.
+        self.statement.parameters()?;
+        if self.is_write() {
+            if self.transaction.is_none() {
+                self.store.pass_writers(self.location).await?;
+            }
+            let change = Change::Native(self.statement.clone());
+            let mut write = Write::new(binding, change);
+            write.returning = columns;
+            let report = self.write(&write, sink).await?;
+            watch.wrote(0, &report);
+            return match report.outcomes.first() {
+                Some(outcome) => outcome.effect().map(|_| report.affected),
+                None => Ok(report.affected),
+            };
+        }
+        let mut read = Read::new(binding, columns.unwrap_or_default());
+        read.access = Access::Native(self.statement.clone());
+        read.pace = Pace::Page;
+        let mut bounded = Bounded { sink, rows: 0, rows_max: self.rows_max };
+        let report = self.read(&read, &mut bounded).await?;
+        let returned = bounded.finish()?;
+        watch.read(report, returned);
+        Ok(returned)
+    }
+
+    /// Starts to watch the one operation that the statement is.
+    fn watch<'w>(&'w self, table: &'w str) -> Watch<'w> {
         let mut watch = Watch::start(self.store, table, Operation::Native, self.location);
         watch.within(self.transaction.is_some());
-        let writes = self.statement.writes().len() > 0;
-        let span = watch.span();
-        let done = async {
-            self.check_native()?;
-            // What no store takes fails before any is asked.
-            self.statement.parameters()?;
-            if writes {
-                if self.transaction.is_none() {
-                    self.store.pass_writers(self.location).await?;
-                }
-                let change = Change::Native(self.statement.clone());
-                let mut write = Write::new(binding, change);
-                write.returning = columns;
-                let report = self.write(&write, sink).await?;
-                watch.wrote(0, &report);
-                return match report.outcomes.first() {
-                    Some(outcome) => outcome.effect().map(|_| report.affected),
-                    None => Ok(report.affected),
-                };
-            }
-            let mut read = Read::new(binding, columns.unwrap_or_default());
-            read.access = Access::Native(self.statement.clone());
-            read.pace = Pace::Page;
-            let mut bounded = Bounded { sink, rows: 0, rows_max: self.rows_max };
-            let report = self.read(&read, &mut bounded).await?;
-            let returned = bounded.finish()?;
-            watch.read(report, returned);
-            Ok(returned)
-        };
-        let done = match writes {
-            true => deadline::writing(done.instrument(span)).await,
-            false => deadline::reading(done.instrument(span)).await,
-        };
-        watch.end(done)
+        watch
+    }
+
+    async fn in_time<T>(&self, done: impl Future<Output = Result<T>>) -> Result<T> {
+        match self.is_write() {
+            true => deadline::writing(done).await,
+            false => deadline::reading(done).await,
+        }
+    }
+
+    fn is_write(&self) -> bool {
+        self.statement.writes().len() > 0
     }
 
     /// Asks which columns the rows have.

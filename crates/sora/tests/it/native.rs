@@ -262,6 +262,52 @@ async fn files_are_read_beside_their_writer_and_not_written_read_only() {
     assert!(cities.get(("OR", 7)).await.expect("a read").is_some());
 }
 
+#[tokio::test]
+async fn a_statement_within_a_transaction_is_part_of_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = format!("sqlite:{}", directory.path().join("a.db").display());
+    for address in ["sqlite::memory:", &file] {
+        let store = Sora::open(address).await.expect("the store opens");
+        let cities = cities(&store).await;
+        let delete = || Statement::new("DELETE FROM city WHERE state = 'NY'").writing("city");
+        let count = || Statement::new("SELECT count(*) AS cities FROM city");
+        let tx = store.begin().await.expect("begun");
+        assert_eq!(store.native(delete()).within(&tx).execute().await.expect("deleted"), 50);
+        // It sees what was written in it, and its rows have names there, too.
+        let rows = store.native(count()).within(&tx).fetch_rows().await.expect("a count");
+        let row = rows.row(0).expect("a row");
+        assert_eq!(row.get("cities").expect("a cell"), Cell::I64(200));
+        assert!(cities.within(&tx).get(("NY", 2)).await.expect("a read").is_none());
+        // One that fails leaves the transaction as it was.
+        let fails = Statement::new("UPDATE city SET number = 1").writing("city");
+        let error = store.native(fails).within(&tx).execute().await.expect_err("one key twice");
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        let text = "DELETE FROM city WHERE state = 'AK' RETURNING number, name";
+        let returns = Statement::new(text).writing("city");
+        let names: Vec<Name> = store.native(returns).within(&tx).fetch_as().await.expect("names");
+        assert_eq!(names.len(), 50);
+        for statement in ["COMMIT", "ROLLBACK", "SAVEPOINT a"] {
+            let ends = Statement::new(statement).writing("city");
+            let error = store.native(ends).within(&tx).execute().await.expect_err(statement);
+            assert!(error.to_string().contains("would change the connection"), "{error}");
+        }
+        tx.rollback().await.expect("rolled back");
+        assert_eq!(cities.query(sora::Filter::all()).count().await.expect("a count"), 250);
+
+        let deleted = store.transaction(|tx| {
+            let store = &store;
+            async move { store.native(delete()).within(&tx).execute().await }
+        });
+        assert_eq!(deleted.await.expect("committed"), 50);
+        assert_eq!(cities.query(sora::Filter::all()).count().await.expect("a count"), 200);
+
+        let other = Sora::open("sqlite::memory:").await.expect("the store opens");
+        let tx = other.begin().await.expect("begun");
+        let error = store.native(count()).within(&tx).fetch_rows().await.expect_err("another");
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    }
+}
+
 #[derive(Debug, Entity)]
 struct Found {
     #[sora(key)]
@@ -306,6 +352,7 @@ async fn each_statement_is_one_event() {
     store.native(few.clone()).fetch_as::<Name>().await.expect("names");
     store.native(few.clone()).fetch_rows().await.expect("rows");
     store.native(few).rows_max(3).fetch_rows().await.expect_err("too many");
+    store.native(Statement::new("SELECT")).fetch_rows().await.expect_err("no statement");
     let delete = Statement::new("DELETE FROM city WHERE state = 'NY'").writing("city");
     store.native(delete).execute().await.expect("deleted");
     let events = seen.0.lock().expect("no panic").clone();
@@ -313,6 +360,7 @@ async fn each_statement_is_one_event() {
         (text("city"), 50, 50, End::Done),
         (text("*"), 50, 50, End::Done),
         (text("*"), 0, 0, End::Failed(ErrorKind::Limit)),
+        (text("*"), 0, 0, End::Failed(ErrorKind::InvalidInput)),
         (text("city"), 0, 50, End::Done),
     ];
     assert_eq!(events, expected);
