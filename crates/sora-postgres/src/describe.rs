@@ -253,7 +253,7 @@ fn column(line: &Line) -> Result<LiveColumn> {
 }
 
 /// Returns the logical type of a type of the server, and the range of a narrow integer.
-fn logical(oid: u32, modifier: i32) -> (Type, Option<(i64, i64)>) {
+pub(crate) fn logical(oid: u32, modifier: i32) -> (Type, Option<(i64, i64)>) {
     let narrow = |min: i64, max: i64| (Type::I64, Some((min, max)));
     let logical = match ServerType::from_oid(oid) {
         Some(ServerType::BOOL) => Type::Bool,

@@ -64,6 +64,17 @@ pub(crate) fn broken(stage: Stage) -> Error {
     Error::new(ErrorKind::Unavailable, message).with_retry(retry_of_loss(stage))
 }
 
+/// The error of a text that the server does not take for a statement; none if that is not what is
+/// wrong.
+pub(crate) fn not_taken(error: &tokio_postgres::Error) -> Option<Error> {
+    let failure = error.as_db_error().filter(|failure| !is_stale_failure(failure))?;
+    let state = failure.code().code();
+    let is_text = ["0A", "22", "42"].iter().any(|class| state.starts_with(class));
+    // Values stand apart from the text: the server can repeat none.
+    let message = format!("PostgreSQL does not take the statement: {}", failure.message());
+    is_text.then(|| Error::new(ErrorKind::InvalidInput, message).with("sqlstate", state))
+}
+
 /// Whether the statement must be prepared again: its name or its plan is gone.
 pub(crate) fn is_stale(error: &tokio_postgres::Error) -> bool {
     error.as_db_error().is_some_and(is_stale_failure)

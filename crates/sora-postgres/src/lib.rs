@@ -11,6 +11,7 @@ mod explain;
 mod failure;
 mod host;
 mod link;
+mod native;
 mod negotiate;
 mod numeric;
 mod parameter;

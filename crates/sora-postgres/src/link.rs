@@ -1,5 +1,6 @@
 //! One connection: its client, what is known of its server, and what runs on it.
 
+mod native;
 mod repair;
 mod rows;
 mod transaction;
@@ -36,6 +37,8 @@ pub(crate) struct Link {
     /// Statements that were sent, and whose end was not seen.
     running: AtomicU32,
     in_transaction: AtomicBool,
+    /// The transaction was begun to read only: that it refuses a write says nothing of the server.
+    is_read_only: AtomicBool,
     /// A statement of the transaction failed: the server takes no more but its end.
     is_aborted: AtomicBool,
     /// The server has ended the session, or takes no writes any more from whoever needs to write.
@@ -74,6 +77,7 @@ impl Link {
             driver,
             running: AtomicU32::new(0),
             in_transaction: AtomicBool::new(false),
+            is_read_only: AtomicBool::new(false),
             is_aborted: AtomicBool::new(false),
             is_unfit: AtomicBool::new(false),
             limits,
@@ -122,9 +126,14 @@ impl Link {
         self.limits.expires.is_some_and(|expires| expires <= now)
     }
 
+    /// Whether nothing runs on it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running.load(Ordering::Acquire) == 0
+    }
+
     /// Whether nothing runs on it and no transaction is open.
     pub(crate) fn is_clean(&self) -> bool {
-        self.running.load(Ordering::Acquire) == 0 && !self.in_transaction.load(Ordering::Acquire)
+        self.is_idle() && !self.in_transaction.load(Ordering::Acquire)
     }
 
     /// Runs a statement that gives rows; `sql` is called only if its shape is new here. One round
@@ -261,6 +270,11 @@ impl Link {
         is_stale
     }
 
+    /// Nobody else gets the connection.
+    fn give_up(&self) {
+        self.is_unfit.store(true, Ordering::Release);
+    }
+
     fn statements(&self) -> Option<MutexGuard<'_, Statements>> {
         let statements = self.statements.as_ref()?;
         Some(statements.lock().unwrap_or_else(PoisonError::into_inner))
@@ -277,11 +291,13 @@ impl Link {
     }
 
     fn note(&self, error: &Error) {
-        if self.in_transaction.load(Ordering::Acquire) {
+        let in_transaction = self.in_transaction.load(Ordering::Acquire);
+        if in_transaction {
             self.is_aborted.store(true, Ordering::Release);
         }
-        if error.kind() == ErrorKind::ReadOnly && self.limits.needs_primary {
-            self.is_unfit.store(true, Ordering::Release);
+        let is_meant = in_transaction && self.is_read_only.load(Ordering::Acquire);
+        if error.kind() == ErrorKind::ReadOnly && self.limits.needs_primary && !is_meant {
+            self.give_up();
         }
     }
 }
@@ -304,7 +320,7 @@ impl Running<'_> {
         // The end of the connection is on its way, or the two sides do not understand each other: it
         // must not be handed on before it is seen to be closed.
         if is_last || !(is_server || is_ours) {
-            self.0.is_unfit.store(true, Ordering::Release);
+            self.0.give_up();
         }
         if is_server || is_ours {
             self.end();

@@ -83,6 +83,7 @@ impl Provider for Postgres {
         capability.keyset = true;
         capability.keys_max = 10_000;
         capability.lookup_lanes = self.inner.lanes.len();
+        capability.native = true;
         capability.residual = true;
         capability.returning = true;
         capability.rows_max = 10_000;

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use sora_core::read::{Output, Read, ReadReport};
+use sora_core::read::{Access, Output, Read, ReadReport};
 use sora_core::{Error, ErrorKind, Result, RowSink};
 use sora_sql::{Portion, Postgres, portions, read_shape, render, select};
 
@@ -10,11 +10,15 @@ use crate::aggregate;
 use crate::binder::Parameters;
 use crate::failure::Stage;
 use crate::link::{Link, Rows};
+use crate::native::{self, Place};
 use crate::parameter::Parameter;
 use crate::row::{Scratch, WireRow};
 
 /// Pushes the rows of a read into the sink. One round trip, two for a page among nulls.
 pub(crate) async fn run(link: &Link, read: &Read, sink: &mut dyn RowSink) -> Result<ReadReport> {
+    if let Access::Native(statement) = &read.access {
+        return native::read(link, statement, read, Place::Alone, sink).await;
+    }
     // What is left of a page is on its way: to read it is cheaper than to stop it. A scan is stopped
     // by whoever takes the connection back.
     run_to(link, read, sink, read.limit.is_some()).await
@@ -26,6 +30,9 @@ pub(crate) async fn run_inside(
     read: &Read,
     sink: &mut dyn RowSink,
 ) -> Result<ReadReport> {
+    if let Access::Native(statement) = &read.access {
+        return native::read(link, statement, read, Place::Session, sink).await;
+    }
     run_to(link, read, sink, true).await
 }
 

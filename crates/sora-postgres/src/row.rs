@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use postgres_types::{FromSql, Type as WireType};
+use postgres_types::{FromSql, Kind, Type as WireType};
 use sora_core::{
     Binding, Cell, Date, Decimal, Error, ErrorKind, Result, Row, Timestamp, Type, json,
 };
@@ -31,31 +31,17 @@ impl Scratch {
         let needed = if columns.iter().any(is_json) { columns.len() } else { 0 };
         Self((0..needed).map(|_| OnceCell::new()).collect())
     }
-}
 
-impl<'a> WireRow<'a> {
-    /// Returns a row of which the first cells are those of `columns`.
-    pub(crate) fn new(
-        row: &'a tokio_postgres::Row,
-        binding: &'a Binding,
-        columns: &'a [u16],
-        scratch: &'a mut Scratch,
-    ) -> Self {
-        scratch.0.iter_mut().for_each(|cell| {
+    /// Makes room for the next row.
+    pub(crate) fn clear(&mut self) {
+        self.0.iter_mut().for_each(|cell| {
             cell.take();
         });
-        Self { row, binding, columns, scratch }
     }
 
-    fn raw(&self, position: usize) -> Result<Raw<'_>> {
-        self.row.try_get(position).map_err(|error| {
-            let message = format!("the row has no cell at position {position}");
-            Error::new(ErrorKind::Internal, message).with_source(error)
-        })
-    }
-
-    fn canonical(&self, position: usize, text: &str) -> Result<Cell<'_>, String> {
-        let Some(room) = self.scratch.0.get(position) else {
+    /// Returns the JSON of the cell at a position in its canonical form.
+    pub(crate) fn canonical(&self, position: usize, text: &str) -> Result<Cell<'_>, String> {
+        let Some(room) = self.0.get(position) else {
             return Err("holds JSON, for which there is no room".into());
         };
         let text = match room.get() {
@@ -66,6 +52,26 @@ impl<'a> WireRow<'a> {
             }
         };
         Ok(Cell::Json(text))
+    }
+}
+
+impl<'a> WireRow<'a> {
+    /// Returns a row of which the first cells are those of `columns`.
+    pub(crate) fn new(
+        row: &'a tokio_postgres::Row,
+        binding: &'a Binding,
+        columns: &'a [u16],
+        scratch: &'a mut Scratch,
+    ) -> Self {
+        scratch.clear();
+        Self { row, binding, columns, scratch }
+    }
+
+    fn raw(&self, position: usize) -> Result<Raw<'_>> {
+        self.row.try_get(position).map_err(|error| {
+            let message = format!("the row has no cell at position {position}");
+            Error::new(ErrorKind::Internal, message).with_source(error)
+        })
     }
 
     /// The error of a cell that is not of its column's type; it names the row by its key.
@@ -102,7 +108,7 @@ impl Row for WireRow<'_> {
         let column_type = self.binding.schema().column(*column).column_type;
         let cell = self.raw(position)?.decode(column_type);
         let cell = cell.and_then(|cell| match cell {
-            Cell::Json(text) => self.canonical(position, text),
+            Cell::Json(text) => self.scratch.canonical(position, text),
             cell => Ok(cell),
         });
         cell.map_err(|why| self.failed(*column, &why))
@@ -176,9 +182,16 @@ impl Form {
             | WireType::UNKNOWN => Self::Text,
             WireType::TIMESTAMP | WireType::TIMESTAMPTZ => Self::Timestamp,
             WireType::UUID => Self::Uuid,
+            // Its binary form is its label.
+            _ if matches!(wire.kind(), Kind::Enum(_)) => Self::Text,
             _ => Self::Other,
         }
     }
+}
+
+/// Whether cells of a type of the server can be read.
+pub(crate) fn is_readable(wire: &WireType) -> bool {
+    Form::of(wire) != Form::Other
 }
 
 impl<'a> Raw<'a> {

@@ -4,6 +4,7 @@ mod aggregates;
 mod hosts;
 mod links;
 mod locks;
+mod native;
 mod pools;
 mod sessions;
 mod support;

@@ -11,6 +11,7 @@ use self::statement::Done;
 use self::waves::waves;
 use crate::failure::Stage;
 use crate::link::Link;
+use crate::native;
 
 /// Runs a write that commits by itself.
 ///
@@ -57,6 +58,9 @@ struct Writer<'a> {
     depth: u32,
     affected: u64,
 }
+
+/// How often a native statement is run whose name or plan the server has lost.
+const NATIVE_ATTEMPTS_MAX: usize = 3;
 
 /// Savepoints of a write are numbered from here, those of callers below.
 const SAVEPOINTS: u32 = 100_000;
@@ -111,17 +115,14 @@ impl<'a> Writer<'a> {
     /// Writes one row, or all that meet a filter, by a statement of its own.
     async fn single(&mut self) -> Result<()> {
         let row = (!self.outcomes.is_empty() && rows_of(&self.write.change).is_some()).then_some(0);
-        let done = match self.scope {
-            Scope::Own => self.statement(row).await,
-            Scope::Session => {
-                self.enter().await?;
-                let done = self.statement(row).await;
-                match done {
-                    Ok(()) => self.leave().await,
-                    Err(error) => Err(self.back_out_after(error).await),
-                }
+        let is_native = matches!(self.write.change, Change::Native(_));
+        let mut done = self.alone(row).await;
+        for _ in 1..NATIVE_ATTEMPTS_MAX {
+            match &done {
+                Err(error) if is_native && native::is_lost(error) => done = self.alone(row).await,
+                _ => break,
             }
-        };
+        }
         match done {
             Ok(()) => Ok(()),
             Err(error) if is_of_the_row(&error) => {
@@ -130,6 +131,21 @@ impl<'a> Writer<'a> {
                 Ok(())
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Runs one statement so that a failure undoes it alone.
+    async fn alone(&mut self, row: Option<usize>) -> Result<()> {
+        let is_part = self.scope == Scope::Session
+            || matches!(self.write.change, Change::Native(_))
+                && native::needs_transaction(self.link, self.write);
+        if !is_part {
+            return self.statement(row).await;
+        }
+        self.enter().await?;
+        match self.statement(row).await {
+            Ok(()) => self.leave().await,
+            Err(error) => Err(self.back_out_after(error).await),
         }
     }
 

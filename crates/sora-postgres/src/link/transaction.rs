@@ -13,6 +13,7 @@ impl Link {
     pub(crate) async fn begin(&self, sql: &str) -> Result<()> {
         self.is_aborted.store(false, Ordering::Release);
         self.in_transaction.store(true, Ordering::Release);
+        self.is_read_only.store(sql.contains(" read only"), Ordering::Release);
         let timeout_ms = self.limits.transaction_timeout_ms;
         // If it fails, whether a transaction is open is left for a rollback to settle.
         match timeout_ms {
@@ -38,7 +39,7 @@ impl Link {
         }
         // Of a statement whose caller went away nobody saw whether it failed: then the server is
         // asked for a row, which it refuses in a failed transaction.
-        let was_seen = self.running.load(Ordering::Acquire) == 0;
+        let was_seen = self.is_idle();
         let sql = if was_seen { "commit" } else { "select 1; commit" };
         let committed = self.batch(Stage::Committing, sql).await;
         // A commit that the server refuses ends the transaction too. Where it is not known that the

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use sora_core::write::{Change, Effect, OnConflict, Outcome, Write};
-use sora_core::{Error, ErrorKind, Result, Retry, Row, RowBuffer};
+use sora_core::{Error, ErrorKind, Result, Retry, Row, RowBuffer, Statement};
 use sora_sql::{
     BulkForm, Detail, Postgres, Returned, ToldBy, bulk_form, bulk_shape, change, change_rows,
     exists, render, returned, rows_exist, write_shape,
@@ -15,6 +15,7 @@ use super::waves::{encode, is_ordered};
 use crate::binder::Parameters;
 use crate::failure::Stage;
 use crate::link::{Link, Rows};
+use crate::native;
 use crate::parameter::Parameter;
 use crate::row::{Scratch, WireRow};
 
@@ -51,6 +52,9 @@ pub(super) async fn one(
     index: Option<usize>,
     stage: Stage,
 ) -> Result<Done> {
+    if let Change::Native(statement) = &write.change {
+        return own(link, statement, write, stage).await;
+    }
     let row = index.and_then(|index| rows_of(&write.change)?.row(index));
     let parameters = Parameters::of(|out| change::<Postgres, _>(write, row, out))?;
     let mut shape = Vec::with_capacity(64);
@@ -68,6 +72,14 @@ pub(super) async fn one(
         _ => Outcome::Applied(effect(write, taken.is_inserted.first().copied().flatten())),
     };
     Ok(Done { outcomes: vec![outcome], returned: taken.rows, places: taken.places, affected })
+}
+
+/// Runs a statement in the server's own language. It has one outcome.
+async fn own(link: &Link, statement: &Statement, write: &Write, stage: Stage) -> Result<Done> {
+    let (returned, affected) = native::write(link, statement, write, stage).await?;
+    let effect = if affected > 0 { Effect::Updated } else { Effect::Unchanged };
+    let places = vec![0; returned.len()];
+    Ok(Done { outcomes: vec![Outcome::Applied(effect)], returned, places, affected })
 }
 
 /// Writes rows of which no two are the same; nothing is done, and there is no answer, if one
