@@ -1,6 +1,7 @@
 //! The connections against real servers.
 
 mod aggregates;
+mod each;
 mod hosts;
 mod links;
 mod locks;

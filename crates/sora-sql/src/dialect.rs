@@ -23,6 +23,10 @@ pub trait Dialect: Sized {
     /// Whether an offset must stand behind a limit.
     const OFFSET_NEEDS_LIMIT: bool;
 
+    /// Whether a limit for each value is asked value by value, where an index finds the rows of one:
+    /// then it reads no more rows than it gives.
+    const LATERAL: bool;
+
     /// Whether a read can lock the rows that it gives, where a session does not keep all writers out.
     const LOCKS_ROWS: bool;
 

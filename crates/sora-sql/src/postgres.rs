@@ -45,6 +45,7 @@ impl Dialect for Postgres {
     // each call anew because that looks dear beside the limit it is given.
     const LIMIT_LITERAL_MAX: u64 = 1_000;
     const OFFSET_NEEDS_LIMIT: bool = false;
+    const LATERAL: bool = true;
     const LOCKS_ROWS: bool = true;
     const TABLE_OPTIONS: &'static str = "";
 

@@ -1,7 +1,7 @@
 //! Reads as `SELECT`.
 
 use sora_core::read::{Access, LimitEach, Output, Read};
-use sora_core::{Binding, Cell, LiveIndex, Sort};
+use sora_core::{Binding, Cell, LiveIndex, Predicate, Sort, Value};
 
 use crate::position::Portion;
 use crate::walk::Walk;
@@ -20,20 +20,24 @@ pub fn select<D: Dialect, O: Out>(read: &Read, portion: Portion, limit: Option<u
     if let Access::Keys(keys) = &read.access {
         walk.key_source(keys);
     }
-    if O::TEXT
-        && let Some(each) = &read.limit_each
-    {
-        walk.numbered(read, *each);
-    }
-    walk.table();
-    walk.conditions(read, portion);
-    if let Some(each) = &read.limit_each {
-        walk.first_of_each(*each);
-    } else if O::TEXT {
-        match &read.output {
-            Output::Rows => walk.order(&read.sort),
-            Output::Aggregate(aggregation) => walk.groups(aggregation),
-            _ => {}
+    match (&read.limit_each, values_of_each::<D>(read)) {
+        (Some(each), Some(values)) => walk.lateral(read, *each, values),
+        (Some(each), None) => {
+            if O::TEXT {
+                walk.numbered(read, *each);
+            }
+            walk.table();
+            walk.conditions(read, portion);
+            walk.first_of_each(*each);
+        }
+        (None, _) => {
+            walk.table();
+            walk.conditions(read, portion);
+            match &read.output {
+                Output::Rows if O::TEXT => walk.order(&read.sort),
+                Output::Aggregate(aggregation) if O::TEXT => walk.groups(aggregation),
+                _ => {}
+            }
         }
     }
     match limit_literal::<D>(read, portion) {
@@ -115,7 +119,57 @@ fn lost_by<D: Dialect>(binding: &Binding, column: u16) -> Vec<String> {
     binding.live().indexes.iter().filter(starts).map(note).collect()
 }
 
+/// Where in the filter the list of values stands of which each has a limit, if a store asks value by
+/// value: an index must find the rows of one, or each value would cost a scan.
+fn values_of_each<D: Dialect>(read: &Read) -> Option<usize> {
+    let each = read.limit_each.filter(|_| D::LATERAL)?;
+    let is_plain = matches!(read.access, Access::Scan) && read.after.is_none();
+    let live = read.binding.live();
+    let position = read.binding.live_position(each.column);
+    let starts = |index: &LiveIndex| index.is_complete && index.columns.first() == Some(&position);
+    let is_found = live.key.first() == Some(&position) || live.indexes.iter().any(starts);
+    let is_list = |term: &Predicate| matches!(term, Predicate::In { column, values, .. } if *column == each.column && !values.is_empty());
+    let at = read.filter.iter().position(is_list)?;
+    // A collation that calls more texts equal finds them by two comparisons.
+    let is_bare = !D::finds_equal(read.binding.live_column(each.column));
+    (is_plain && is_found && is_bare).then_some(at)
+}
+
 impl<D: Dialect, O: Out> Walk<'_, D, O> {
+    /// Writes a derived table of values, and for each the first rows that have it. The rows of a value
+    /// come in their order, because they come from one limited part each.
+    fn lateral(&mut self, read: &Read, each: LimitEach, at: usize) {
+        let Predicate::In { values, .. } = &read.filter[at] else { return };
+        self.text("(SELECT DISTINCT * FROM unnest(");
+        let operand = Operand::Compared(self.binding, each.column);
+        self.out.list(&mut values.iter().map(Value::cell), operand);
+        self.text(")) AS \"_sora_each\"(\"_sora_value\") CROSS JOIN LATERAL (SELECT ");
+        let labels: Vec<u16> = label_columns::<D>(&read.binding, &read.columns).collect();
+        for (index, column) in read.columns.iter().chain(&labels).enumerate() {
+            self.comma(index);
+            // Named, because the store may name a hidden column in another way.
+            self.column(*column);
+            self.text(" AS ");
+            self.column(*column);
+        }
+        self.text(" FROM ");
+        self.table();
+        self.text(" WHERE ");
+        self.equals_name(each.column, "_sora_value");
+        for rest in [&read.filter[..at], &read.filter[at + 1..]] {
+            if !rest.is_empty() {
+                self.text(" AND ");
+                self.all(rest);
+            }
+        }
+        if O::TEXT {
+            self.order(&read.sort);
+        }
+        self.text(" LIMIT ");
+        self.out.value(number(each.rows), Operand::Number);
+        self.text(") AS \"_sora_rows\"");
+    }
+
     /// Writes what is selected, which holds no value.
     fn heads(&mut self, read: &Read, inner: bool) {
         if inner {
@@ -157,7 +211,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
     /// Writes the end of that table, and which of its rows are read.
     fn first_of_each(&mut self, each: LimitEach) {
         self.text(") AS \"_sora_rows\" WHERE \"_sora_number\" <= ");
-        self.out.value(Cell::I64(i64::try_from(each.rows).unwrap_or(i64::MAX)), Operand::Number);
+        self.out.value(number(each.rows), Operand::Number);
         self.text(" ORDER BY \"_sora_number\"");
     }
 

@@ -43,6 +43,7 @@ impl Dialect for Sqlite {
     const VALUES_MAX: usize = 8;
     const LIMIT_LITERAL_MAX: u64 = 0;
     const OFFSET_NEEDS_LIMIT: bool = true;
+    const LATERAL: bool = false;
     const LOCKS_ROWS: bool = false;
     const TABLE_OPTIONS: &'static str = " STRICT";
 

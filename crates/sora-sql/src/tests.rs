@@ -17,8 +17,8 @@ use sora_core::read::{Access, Output, Read};
 use sora_core::text::{self, Parameters};
 use sora_core::write::{Change, OnConflict, Target, Write};
 use sora_core::{
-    Assigned, Assignment, Binding, Cell, CellSink, Column, FilterLimits, LiveTable, Predicate,
-    RowBuffer, Schema, Sort, Type, Value,
+    Assigned, Assignment, Binding, Cell, CellSink, Column, FilterLimits, LiveIndex, LiveTable,
+    Predicate, RowBuffer, Schema, Sort, Type, Value,
 };
 
 use crate::{

@@ -424,6 +424,37 @@ fn rows_are_locked_by_the_tables_name() {
 }
 
 #[test]
+fn the_first_of_each_value_are_found_value_by_value_by_an_index() {
+    let schema = schema();
+    let mut live = LiveTable::from(&schema);
+    live.indexes = [LiveIndex {
+        name: "by_code".into(),
+        columns: [2, 1].into(),
+        descending: [false, false].into(),
+        unique: false,
+        is_complete: true,
+    }]
+    .into();
+    live.columns[2].collation = Some("en-US-x-icu".into());
+    let binding = Arc::new(Binding::new(Arc::new(schema), Arc::new(live)).expect("bound"));
+    let mut read = Read::new(binding, Arc::from([ID, 1]));
+    read.filter = filter(&read.binding, "size > 5 AND code IN ('a', 'b') AND size < 9");
+    read.sort = sort(&[(1, true), (ID, true)]);
+    read.limit_each = Some(sora_core::read::LimitEach { column: 2, rows: 3 });
+    expect![[r#"
+        SELECT "id", "name" FROM (SELECT DISTINCT * FROM unnest($1::text[])) AS "_sora_each"("_sora_value") CROSS JOIN LATERAL (SELECT "id" AS "id", "name" AS "name" FROM "ci""ties" WHERE "code" = "_sora_value" AND "size" > $2::int8 AND "size" < $3::int8 ORDER BY "name" DESC NULLS LAST, "id" DESC LIMIT $4::int8) AS "_sora_rows"
+        [2 values] · 5 · 9 · 3
+    "#]].assert_eq(&show_read_in::<Postgres>(&read));
+    let window = |read: &Read| show_read_in::<Postgres>(read).contains("row_number");
+    assert!(!window(&read));
+    read.filter = filter(&read.binding, "code = 'a' OR code = 'b'");
+    assert!(window(&read), "no list");
+    read.filter = filter(&read.binding, "price IN (1, 2)");
+    read.limit_each = Some(sora_core::read::LimitEach { column: 4, rows: 3 });
+    assert!(window(&read), "no index");
+}
+
+#[test]
 fn the_first_of_each_value_are_numbered_in_a_window() {
     let mut read = Read::new(table(Some("en-US-x-icu"), true), Arc::from([ID, 1]));
     read.filter = filter(&read.binding, "code IN ('a', 'b')");
