@@ -161,12 +161,13 @@ impl Link {
         let mut sql = Sql::Unwritten(Some(sql));
         let mut may_repeat = !self.in_transaction.load(Ordering::Acquire);
         loop {
-            let failed = match self.prepared(shape, &mut sql, types).await {
+            let (failed, stage) = match self.prepared(shape, &mut sql, types).await {
                 Ok(statement) => match self.client.query_raw(&statement, params.clone()).await {
                     Ok(stream) => return Ok(Rows::new(stream, running, stage)),
-                    Err(error) => error,
+                    Err(error) => (error, stage),
                 },
-                Err(error) => error,
+                // What was prepared at most has written nothing.
+                Err(error) => (error, Stage::Reading),
             };
             if !self.forget_stale(shape, &failed) || !std::mem::take(&mut may_repeat) {
                 return Err(running.failed(failed, stage));

@@ -155,6 +155,15 @@ impl Pool {
         self.0.lanes.take(at, &self.0.connector).await
     }
 
+    /// Brings a shared connection into order that was left in the middle of a statement, and then
+    /// tells that nobody uses it any more. Until then it must be nobody else's.
+    pub(crate) fn mend(&self, lane: Lane, tell: impl FnOnce() + Send + 'static) {
+        self.0.runtime.spawn(async move {
+            lane.repair().await;
+            tell();
+        });
+    }
+
     /// How many shared connections there are.
     pub(crate) fn lanes(&self) -> usize {
         self.0.lanes.len()

@@ -27,7 +27,7 @@ pub struct Postgres {
 struct Inner {
     pool: Pool,
     /// Whether a look-up is under way on each of the connections that are kept for them.
-    lanes: Box<[AtomicBool]>,
+    lanes: Box<[Arc<AtomicBool>]>,
 }
 
 impl Postgres {
@@ -40,7 +40,7 @@ impl Postgres {
     /// the encoding of the database is not UTF-8.
     pub async fn open(config: PostgresConfig) -> Result<Self> {
         let pool = Pool::new(config)?;
-        let lanes = (0..pool.lanes()).map(|_| AtomicBool::new(false)).collect();
+        let lanes = (0..pool.lanes()).map(|_| Arc::default()).collect();
         drop(pool.acquire().await?);
         Ok(Self { inner: Arc::new(Inner { pool, lanes }) })
     }
@@ -51,22 +51,34 @@ impl Postgres {
     }
 
     /// Takes a connection for look-ups on which nothing is under way, if there is one.
-    async fn free_lane(&self) -> Option<(Lane, Busy<'_>)> {
-        let lanes = &self.inner.lanes;
+    async fn free_lane(&self) -> Option<Lookup<'_>> {
+        let Inner { pool, lanes } = &*self.inner;
         let free = lanes.iter().position(|busy| !busy.swap(true, Ordering::AcqRel))?;
-        let busy = Busy(&lanes[free]);
+        let mut lookup = Lookup { pool, busy: &lanes[free], lane: None };
         // If it cannot be opened, the pool tells why.
-        let lane = self.inner.pool.lane(free).await.ok()?;
-        Some((lane, busy))
+        lookup.lane = Some(pool.lane(free).await.ok()?);
+        Some(lookup)
     }
 }
 
-/// A connection for look-ups that is in use.
-struct Busy<'a>(&'a AtomicBool);
+/// A look-up that has a connection for look-ups to itself.
+struct Lookup<'a> {
+    pool: &'a Pool,
+    busy: &'a Arc<AtomicBool>,
+    /// None until it is open.
+    lane: Option<Lane>,
+}
 
-impl Drop for Busy<'_> {
+impl Drop for Lookup<'_> {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        match self.lane.take() {
+            // It was given up: nobody else waits behind what the server still does.
+            Some(lane) if lane.is_usable() && !lane.is_clean() => {
+                let busy = self.busy.clone();
+                self.pool.mend(lane, move || busy.store(false, Ordering::Release));
+            }
+            _ => self.busy.store(false, Ordering::Release),
+        }
     }
 }
 
@@ -100,8 +112,11 @@ impl Provider for Postgres {
         let is_lookup = read.pace == Pace::Lookup
             && read.output == Output::Rows
             && matches!(read.access, Access::Keys(_));
-        if is_lookup && let Some((lane, _busy)) = self.free_lane().await {
-            return read::run(&lane, read, sink).await;
+        if is_lookup
+            && let Some(lookup) = self.free_lane().await
+            && let Some(lane) = &lookup.lane
+        {
+            return read::run(lane, read, sink).await;
         }
         let lease = self.inner.pool.acquire().await?;
         let mut report = read::run(&lease, read, sink).await?;

@@ -19,7 +19,11 @@ impl Link {
     /// Stops what runs, on the server, and rolls back what is open; returns whether the connection is
     /// as good as new. The connection must be nobody else's.
     pub(crate) async fn repair(&self) -> bool {
-        timeout(REPAIR_TIMEOUT, self.settle()).await.unwrap_or(false)
+        let is_good = timeout(REPAIR_TIMEOUT, self.settle()).await.unwrap_or(false);
+        if !is_good {
+            self.is_unfit.store(true, Ordering::Release);
+        }
+        is_good
     }
 
     async fn settle(&self) -> bool {

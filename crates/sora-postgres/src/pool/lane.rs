@@ -13,8 +13,8 @@ use crate::link::Link;
 
 /// A connection that several callers use at once.
 ///
-/// Nothing on it is ever stopped on the server, because that might hit another caller's statement;
-/// and no transaction is begun.
+/// Nothing on it is stopped on the server while several do, because that might hit another caller's
+/// statement; and no transaction is begun.
 #[derive(Clone, Debug)]
 pub(crate) struct Lane(Arc<Link>);
 
