@@ -1,0 +1,10 @@
+//! Sora on real servers that fail.
+
+mod apart;
+mod crashes;
+mod cuts;
+mod drops;
+mod kept;
+mod kills;
+mod streams;
+mod support;
