@@ -6,6 +6,7 @@ use sora_core::{Cell, RowBuffer};
 use crate::change::{Returned, returned};
 use crate::out::{Operand, Out};
 use crate::postgres::Postgres;
+use crate::postgres::column::{cast, is_array};
 use crate::walk::{ROW_NUMBER, Walk, key_name};
 
 /// How the rows that a statement of many rows returns are told apart.
@@ -222,8 +223,10 @@ impl<O: Out> Walk<'_, Postgres, O> {
             self.table();
             self.text(" (");
             self.columns(columns);
-            self.text(") SELECT ");
-            self.value_names(columns.len());
+            self.text(")");
+            self.overriding(columns);
+            self.text(" SELECT ");
+            self.values(columns);
             self.text(" FROM ");
         }
         let given: Vec<Given> = columns.iter().copied().enumerate().map(Given::assigned).collect();
@@ -267,7 +270,7 @@ impl<O: Out> Walk<'_, Postgres, O> {
                 self.comma(written);
                 self.column(*column);
                 self.text(" = ");
-                self.out.name(&value_name(at));
+                self.value(at, *column);
                 written += 1;
             }
             written += usize::from(self.count_version(written));
@@ -361,10 +364,20 @@ impl<O: Out> Walk<'_, Postgres, O> {
         }
     }
 
-    fn value_names(&mut self, count: usize) {
-        for index in 0..count {
+    fn values(&mut self, columns: &[u16]) {
+        for (index, column) in columns.iter().enumerate() {
             self.comma(index);
-            self.out.name(&value_name(index));
+            self.value(index, *column);
+        }
+    }
+
+    /// Writes a value of the derived table as a column takes it.
+    fn value(&mut self, position: usize, column: u16) {
+        self.out.name(&value_name(position));
+        // Other types are cast as they are bound.
+        if let Some(own) = cast(self.binding.live_column(column)).filter(|own| is_array(own)) {
+            self.text("::");
+            self.text(&own);
         }
     }
 }

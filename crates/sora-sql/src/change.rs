@@ -1,7 +1,7 @@
 //! Writes, one row or one filter at a time.
 
 use sora_core::write::{Change, OnConflict, Target, Write};
-use sora_core::{Assignment, BufferedRow, Cell};
+use sora_core::{Assigned, Assignment, BufferedRow, Cell};
 
 use crate::walk::{ROW_NUMBER, Walk};
 use crate::{Dialect, Out};
@@ -78,7 +78,9 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
             self.table();
             self.text(" (");
             self.columns(columns);
-            self.text(") VALUES (");
+            self.text(")");
+            self.overriding(columns);
+            self.text(" VALUES (");
         }
         for (index, column) in columns.iter().enumerate() {
             self.comma(index);
@@ -87,6 +89,15 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
         if O::TEXT {
             self.text(")");
             self.on_conflict(columns, on_conflict);
+        }
+    }
+
+    /// Writes that the numbers that are given count, where the store would count up by itself.
+    pub(crate) fn overriding(&mut self, columns: &[u16]) {
+        let counts =
+            |column: &u16| self.binding.live_column(*column).assigned == Assigned::Identity;
+        if columns.iter().any(counts) {
+            self.text(D::OVERRIDING);
         }
     }
 

@@ -30,6 +30,9 @@ pub trait Dialect: Sized {
     /// Whether a read can lock the rows that it gives, where a session does not keep all writers out.
     const LOCKS_ROWS: bool;
 
+    /// What stands behind the columns of an insert that gives a number which else counts up by itself.
+    const OVERRIDING: &'static str;
+
     /// What stands behind the definition of a table.
     const TABLE_OPTIONS: &'static str;
 

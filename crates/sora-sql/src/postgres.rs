@@ -9,7 +9,7 @@ use sora_core::{
     Pattern, RowBuffer, Type,
 };
 
-use self::column::cast;
+use self::column::{cast, is_array};
 use crate::dialect::{Dialect, KeyRole};
 use crate::like::{LikeForm, like_form, like_pattern, successor};
 use crate::out::{Operand, Out};
@@ -47,6 +47,8 @@ impl Dialect for Postgres {
     const OFFSET_NEEDS_LIMIT: bool = false;
     const LATERAL: bool = true;
     const LOCKS_ROWS: bool = true;
+    // One that is `GENERATED ALWAYS` takes no value without it; to the others it says nothing.
+    const OVERRIDING: &'static str = " OVERRIDING SYSTEM VALUE";
     const TABLE_OPTIONS: &'static str = "";
 
     fn is_inserted(table: &LiveTable) -> Option<&'static str> {
@@ -220,6 +222,8 @@ fn type_name(text: &mut String, operand: Operand<'_>, is_list: bool) {
     text.push_str(array);
     if let Operand::Assigned(binding, column) | Operand::Compared(binding, column) = operand
         && let Some(own) = cast(binding.live_column(column))
+        // An array of arrays is none: its elements are cast one by one, where they are used.
+        && !(is_list && is_array(&own))
     {
         text.push_str("::");
         text.push_str(&own);

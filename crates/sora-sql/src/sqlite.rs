@@ -45,6 +45,7 @@ impl Dialect for Sqlite {
     const OFFSET_NEEDS_LIMIT: bool = true;
     const LATERAL: bool = false;
     const LOCKS_ROWS: bool = false;
+    const OVERRIDING: &'static str = "";
     const TABLE_OPTIONS: &'static str = " STRICT";
 
     fn is_inserted(_: &LiveTable) -> Option<&'static str> {

@@ -259,7 +259,8 @@ async fn columns_that_only_the_store_knows_are_written_as_text() {
     bench
         .run(
             "CREATE TYPE mood AS ENUM ('glad', 'sad'); \
-             CREATE TABLE t (id int4 PRIMARY KEY, mood mood, code char(3), bits bit(2))",
+             CREATE TABLE t (id int4 PRIMARY KEY, mood mood, code char(3), bits bit(2), \
+             tags text[])",
         )
         .await;
     let schema = Schema::builder("t")
@@ -267,24 +268,28 @@ async fn columns_that_only_the_store_knows_are_written_as_text() {
         .column(Column::new("mood", Type::Text).nullable())
         .column(Column::new("code", Type::Text).nullable())
         .column(Column::new("bits", Type::Text).nullable())
+        .column(Column::new("tags", Type::Text).nullable())
         .key(["id"])
         .build()
         .expect("a schema");
     let mut live = LiveTable::from(&schema);
-    for (column, declared) in live.columns[1..].iter_mut().zip(["mood", "character(3)", "bit(2)"]) {
+    let declared = ["mood", "character(3)", "bit(2)", "text[]"];
+    for (column, declared) in live.columns[1..].iter_mut().zip(declared) {
         column.declared = declared.into();
         column.column_type = Type::Unknown;
         column.readable_as = Box::from([Type::Text]);
     }
     let binding = Arc::new(Binding::new(Arc::new(schema), Arc::new(live)).expect("bound"));
     let text = |text: &str| Value::Text(text.into());
-    let row = |id, mood, code, bits| vec![Value::I64(id), text(mood), text(code), text(bits)];
+    let row = |id, mood, code, bits| {
+        vec![Value::I64(id), text(mood), text(code), text(bits), text("{a,\"b c\",NULL}")]
+    };
     let rows = [row(1, "glad", "abc", "01"), row(2, "sad", "xyz", "11")];
     insert(&bench, &binding, &rows).await;
-    let mut read = Read::new(binding.clone(), Arc::from([0, 1, 2, 3]));
+    let mut read = Read::new(binding.clone(), Arc::from([0, 1, 2, 3, 4]));
     read.filter = filter(&binding, "id > 0").into();
     assert_eq!(bench.read(&read).await.expect("rows"), rows);
-    let write = inserts(&binding, &rows[..1], &[0, 1, 2, 3], OnConflict::Fail);
+    let write = inserts(&binding, &rows[..1], &[0, 1, 2, 3, 4], OnConflict::Fail);
     for refused in
         [row(3, "mad", "abc", "01"), row(3, "sad", "abcd", "01"), row(3, "sad", "a", "0")]
     {

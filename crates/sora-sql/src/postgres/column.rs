@@ -148,6 +148,11 @@ pub(crate) fn cast(column: &LiveColumn) -> Option<Cow<'_, str>> {
     })
 }
 
+/// Whether a type of the server is an array of another.
+pub(crate) fn is_array(declared: &str) -> bool {
+    declared.ends_with(']')
+}
+
 /// Writes the sum of a column and a value.
 ///
 /// PostgreSQL refuses what leaves the column's own type. What leaves only the schema's is refused by
