@@ -171,7 +171,7 @@ impl Connector {
             let socket = address
                 .connect()
                 .await
-                .map_err(|error| unreachable("the host cannot be reached").with_source(error))?;
+                .map_err(|error| unreachable(NOT_REACHED).with_source(error))?;
             let addresses = socket.addresses();
             match self.log_in(host, socket, *mode).await {
                 Ok(session) => {
@@ -274,7 +274,8 @@ impl Connector {
     fn refusal(&self, host: &Host, error: tokio_postgres::Error) -> Refusal {
         let is_final = is_refused_user(&error);
         let mut made = connect_error(error);
-        if host.password.is_none() && made.retry() == Retry::Never {
+        let is_about_user = is_final || made.message().contains("password");
+        if host.password.is_none() && is_about_user {
             let note = self.config.password_note.as_deref();
             made = made.with("password", note.unwrap_or("none was given"));
         }
@@ -328,7 +329,8 @@ async fn resolve(host: &Host) -> Result<Vec<Address>> {
     match &host.place {
         Place::Tcp(name) => {
             let found = lookup_host((name.as_str(), host.port)).await.map_err(|error| {
-                unreachable("the name of the host cannot be resolved").with_source(error)
+                unreachable("the name of the host cannot be resolved; see how it is written")
+                    .with_source(error)
             })?;
             Ok(found.map(Address::Tcp).collect())
         }
@@ -360,12 +362,22 @@ fn connect_error(error: tokio_postgres::Error) -> Error {
     match error.source() {
         Some(source) if !source.is::<io::Error>() => {
             // What the client itself says: no TLS, no password, a signature that does not fit.
-            let message = format!("the connection cannot be set up: {error}: {source}");
+            let remedy = match &*source.to_string() {
+                "server does not support TLS" => {
+                    "; switch ssl on in the server, or connect without it by sslmode=prefer"
+                }
+                "password missing" => "; give one by PGPASSWORD, ~/.pgpass or the address",
+                _ => "",
+            };
+            let message = format!("the connection cannot be set up: {source}{remedy}");
             Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Never).with_source(error)
         }
         _ => unreachable("the server closed the connection while it was set up").with_source(error),
     }
 }
+
+const NOT_REACHED: &str =
+    "the host cannot be reached; see whether the server runs, and listens on this host and port";
 
 fn unreachable(message: &str) -> Error {
     Error::new(ErrorKind::Unavailable, message)

@@ -209,7 +209,13 @@ fn transaction_state_error(failure: &DbError) -> Error {
 
 fn login_error(failure: &DbError) -> Error {
     // The message names the role or the database, never the password.
-    let message = format!("the server refused the connection: {}", failure.message());
+    let remedy = match failure.code().code() {
+        "28P01" => "; see PGPASSWORD, ~/.pgpass or the password in the address",
+        "28000" => "; see the user in the address, and pg_hba.conf of the server",
+        "3D000" => "; see the database in the address, or create it",
+        _ => "",
+    };
+    let message = format!("the server refused the connection: {}{remedy}", failure.message());
     Error::new(ErrorKind::Unavailable, message).with_retry(Retry::Never)
 }
 
@@ -264,7 +270,7 @@ fn schema_error(failure: &DbError) -> Error {
         return Error::new(ErrorKind::Schema, message);
     }
     let (kind, message) = match state.code() {
-        "42501" => (ErrorKind::Store, "the role lacks a privilege"),
+        "42501" => (ErrorKind::Store, "the role lacks a privilege, which the owner can grant"),
         "42601" => (ErrorKind::InvalidInput, "the SQL is not valid"),
         _ if state.code().starts_with("0A") => {
             (ErrorKind::Unsupported, "PostgreSQL cannot do this")

@@ -146,7 +146,7 @@ impl<'a> Settings<'a> {
         let names = PARAMETERS.iter().map(|(name, _)| *name);
         for (at, (name, _)) in address.parameters.iter().enumerate() {
             if !names.clone().any(|known| known == name) {
-                return Err(unknown_name("parameter of an address", name, names));
+                return Err(unknown_name("address parameter", name, names));
             }
             if address.parameters[..at].iter().any(|(earlier, _)| earlier == name) {
                 return Err(refuse(&format!("the address sets {name} twice; keep one")));
