@@ -25,9 +25,12 @@ Examples:
   sora import zipcodes.csv --store sqlite:z.db --table zips --key zip_code
   sora query zips \"state = 'NY' AND latitude > 44.5\" --store sqlite:z.db --sort -latitude --limit 5
   sora export zips --store sqlite:z.db -o zips.csv
+  sora export users --store postgres://ann@db.example.org/app -o users.csv
 
-Stores: `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, and `sqlite::memory:` and `memory:`, which are
-gone at the end.
+Stores: `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, and `sqlite::memory:` and `memory:`, which
+are gone at the end. What an address of PostgreSQL leaves out comes from PGHOST, PGUSER, PGSSLMODE
+and so on; parameters stand behind it: `?sslmode=verify-full`, `?options=-c%20search_path=sales`.
+Give passwords by ~/.pgpass, PGPASSWORD or SORA_STORE: others on the machine see the command line.
 Results go to standard output, everything else to standard error.
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
@@ -43,7 +46,7 @@ pub(crate) enum Command {
 /// Where the tables are.
 #[derive(Args, Debug)]
 pub(crate) struct Store {
-    /// The store: `sqlite:PATH`, `postgres://…`, `sqlite::memory:` or `memory:`
+    /// The store: `sqlite:PATH`, `postgres://USER@HOST/DATABASE`, `sqlite::memory:` or `memory:`
     // Not parsed here: the parser would repeat what it refuses, and with it a password.
     #[arg(long, value_name = "URL", env = "SORA_STORE", hide_env_values = true)]
     store: String,
@@ -84,7 +87,8 @@ pub(crate) struct Selection {
 ///
 /// The types of the columns are inferred from the whole file and shown before the first row is
 /// written; what would lose anything as a number, a date or a UUID stays text. A table that is
-/// there keeps its types, and the file must fit them.
+/// there keeps its types, and the file must fit them; what only PostgreSQL knows, such as an enum or
+/// an array, is given as the text that it makes of it. Columns that a store computes are left out.
 ///
 /// Rows are written in batches, each one durable transaction. With a key, rows that are there are
 /// replaced, and a key that comes twice in the file has its last row. Without one, a column with the
@@ -148,7 +152,7 @@ pub(crate) struct Import {
 const IMPORT_EXAMPLES: &str = "\
 Examples:
   sora import zipcodes.csv --store sqlite:z.db --table zips --key zip_code
-  sora import movies.ndjson --store sqlite:m.db --table movies --key id
+  sora import movies.ndjson --store postgres://ann@localhost/films --table movies --key id
   sora import prices.csv --store sqlite:p.db --table prices --key id --columns \"price:decimal(10,2)\"
   zcat log.csv.gz | sora import - --store sqlite:l.db --table log --null NA --errors bad.ndjson
 
@@ -158,8 +162,9 @@ standard input is copied to a temporary file first. A record is at most 16 MiB l
 
 /// Show the rows of a table or view
 ///
-/// A SQLite file is opened read-only. What the store cannot filter or sort is done in memory, up to
-/// `--fallback-rows`; `--explain` shows what is done where.
+/// A SQLite file is opened read-only; of PostgreSQL the tables of the search path are seen. What the
+/// store cannot filter or sort is done in memory, up to `--fallback-rows`; `--explain` shows what is
+/// done where.
 #[derive(Args, Debug)]
 #[command(after_help = QUERY_EXAMPLES)]
 pub(crate) struct Query {
@@ -195,7 +200,7 @@ Examples:
   sora query zips \"state = 'NY' AND latitude > 44.5\" --store sqlite:z.db --sort -latitude,zip_code
   sora query movies \"title LIKE 'The %' AND NOT (major_genre = 'Drama' OR imdb_rating IS NULL)\" \\
        --store sqlite:m.db --columns title,imdb_rating --limit 5 --format json
-  sora query zips \"city = :city\" --param city=Paris --store sqlite:z.db --explain
+  sora query zips \"city = :city\" --param city=Paris --store postgres://ann@localhost/geo --explain
 
 Filters: = <> < <= > >=, [NOT] BETWEEN, IN, LIKE, ILIKE, IS [NOT] NULL, IS [NOT] TRUE, AND, OR, NOT,
 parentheses. Text compares by bytes, LIKE is case-sensitive. In JSON decimals and bytes (base64) are
@@ -229,7 +234,7 @@ pub(crate) struct Export {
 const EXPORT_EXAMPLES: &str = "\
 Examples:
   sora export zips --store sqlite:z.db > zips.csv
-  sora export zips \"state = 'NY'\" --store sqlite:z.db --sort city -o ny.ndjson
+  sora export zips \"state = 'NY'\" --store postgres://ann@localhost/geo --sort city -o ny.ndjson
 
 What is exported comes back without loss into a table with the same types. In NDJSON decimals and
 bytes (base64) are text, and the JSON value null of a JSON column reads as no value; CSV keeps them
@@ -237,10 +242,10 @@ apart.";
 
 /// Hold what a store claims to do against what it does
 ///
-/// Every claim is probed in a temporary database of the same kind, and the filters, sorts and counts
-/// of the tables that are there are compared with what memory makes of the same rows. The store is
-/// opened read-only; only with `--write` are the writes probed in the store itself, in the table
-/// `_sora_check`, which is left empty.
+/// The filters, sorts and counts of the tables that are there are compared with what memory makes of
+/// the same rows. Claims about writes are probed in a temporary database beside a SQLite file, which
+/// is opened read-only; beside a server there is no such place, so there they are not probed. With
+/// `--write` they are probed in the store itself, in the table `_sora_check`, which is left empty.
 #[derive(Args, Debug)]
 #[command(after_help = CHECK_EXAMPLES)]
 pub(crate) struct Check {
@@ -257,7 +262,8 @@ pub(crate) struct Check {
 const CHECK_EXAMPLES: &str = "\
 Examples:
   sora check --store sqlite:z.db
-  sora check --store sqlite:z.db --write --format json";
+  sora check --store sqlite:z.db --write --format json
+  sora check --store postgres://ann@localhost/geo --write";
 
 /// Show the life of the system on embedded SQLite with real data
 ///

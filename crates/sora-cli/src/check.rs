@@ -45,6 +45,7 @@ pub(crate) async fn run(
         console.say(format_args!(
             "writes are not probed: a server has no place beside it; --write probes them in {address}"
         ));
+        writes::leave_out(store.provider().capability(), &mut claims);
     }
     let tables = store.tables().await?;
     if tables.len() > TABLES_MAX {

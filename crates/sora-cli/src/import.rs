@@ -10,8 +10,9 @@ mod survey;
 mod target;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use sora::{ErrorKind, Name, Sora, Table};
+use sora::{ErrorKind, LiveColumn, LiveTable, Name, Sora, Table, Type};
 
 use self::bad_lines::BadLines;
 use self::job::{Decision, Job, Request};
@@ -83,14 +84,37 @@ pub(crate) async fn run(store: &Sora, arguments: &Import, console: &mut Console)
     report.with_columns(columns).print(arguments.report, console)
 }
 
-/// Opens the table, if it is there.
+/// Opens the table, if it is there. What the store alone knows, and takes as the text that it shows,
+/// is text here: an enum or an array of PostgreSQL.
 async fn find_table(store: &Sora, name: &str) -> Outcome<Option<Table>> {
     match store.table(name).await {
-        Ok(table) => Ok(Some(table)),
+        Ok(table) => match with_texts(&table.live()) {
+            Some(live) => Ok(Some(store.table_as(&Arc::new(live.to_schema()?)).await?)),
+            None => Ok(Some(table)),
+        },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) if error.kind() == ErrorKind::InvalidInput => Err(Failure::argument(&error)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Returns a table whose columns of unknown types are text where the store takes nothing else for
+/// them; none if there are no such columns.
+fn with_texts(live: &LiveTable) -> Option<LiveTable> {
+    let is_text = |column: &LiveColumn| {
+        // A number may be read as a decimal too; its text says no less.
+        let is_text = |other: &Type| matches!(other, Type::Decimal { .. } | Type::Text);
+        column.column_type == Type::Unknown
+            && column.readable_as.contains(&Type::Text)
+            && column.readable_as.iter().all(is_text)
+    };
+    live.columns.iter().any(is_text).then(|| {
+        let mut live = live.clone();
+        for column in live.columns.iter_mut().filter(|column| is_text(column)) {
+            column.column_type = Type::Text;
+        }
+        live
+    })
 }
 
 /// The column that numbers the rows of a table, if an import has made it.
@@ -139,17 +163,17 @@ fn settings(dialect: &Dialect, target: &Target) -> String {
 
 /// Says what the columns of the file are, and why.
 fn columns(survey: &Survey, target: &Target, is_new: bool) -> Vec<ReportedColumn> {
-    let column = |(column, inferred): (&u16, &Inferred)| {
-        let column = target.schema.column(*column);
+    let column = |(column, inferred): (&Option<u16>, &Inferred)| {
+        let column = target.schema.column((*column)?);
         let is_inferred = is_new && inferred.column_type == column.column_type;
-        ReportedColumn {
+        Some(ReportedColumn {
             name: column.name.to_string(),
             r#type: column.column_type.to_string(),
             nullable: column.nullable,
             why: inferred.widened.as_ref().filter(|_| is_inferred).map(ToString::to_string),
-        }
+        })
     };
-    target.columns.iter().zip(&survey.columns).map(column).collect()
+    target.columns.iter().zip(&survey.columns).filter_map(column).collect()
 }
 
 /// Shows what the columns are and why, before anything is written.
@@ -163,8 +187,11 @@ fn show(
     console.say(head);
     let shown = |column: &ReportedColumn| one_line(&Name(&column.name).to_string());
     let width = columns.iter().map(|column| shown(column).chars().count()).max().unwrap_or(0);
-    for ((column, at), inferred) in columns.iter().zip(&target.columns).zip(&survey.columns) {
-        let is_key = target.schema.key().contains(at);
+    let types = columns.iter().map(|column| column.r#type.len()).max().unwrap_or(0).max(9);
+    let fields = target.columns.iter().zip(&survey.columns);
+    let fields = fields.filter_map(|(at, inferred)| Some(((*at)?, inferred)));
+    for (column, (at, inferred)) in columns.iter().zip(fields) {
+        let is_key = target.schema.key().contains(&at);
         let null = match (inferred.null_line, column.nullable) {
             (Some(line), _) if is_key => {
                 format!("never null, but it is in line {line}: such lines fail")
@@ -173,8 +200,17 @@ fn show(
             (_, false) => String::new(),
         };
         let why = column.why.as_deref().map(one_line).unwrap_or_default();
-        let line = format!("  {:<width$}  {:<9}  {null:<7}  {why}", shown(column), column.r#type);
+        let line =
+            format!("  {:<width$}  {:<types$}  {null:<7}  {why}", shown(column), column.r#type);
         console.say(line.trim_end());
+    }
+    let names = survey.names.iter().zip(&target.columns).filter(|(_, at)| at.is_none());
+    let computed: Vec<String> = names.map(|(name, _)| one_line(&Name(name).to_string())).collect();
+    if !computed.is_empty() {
+        console.say(format_args!(
+            "  left out, because the store computes it: {}",
+            computed.join(", ")
+        ));
     }
 }
 

@@ -53,6 +53,16 @@ pub enum Assigned {
     UuidV7,
 }
 
+impl Assigned {
+    /// What [`Assigned::Store`] says of a column that the store computes from others.
+    pub const COMPUTED: &'static str = "a computed column";
+
+    /// Whether the store computes the column from others, so that it takes no value.
+    pub fn is_computed(&self) -> bool {
+        matches!(self, Self::Store(text) if **text == *Self::COMPUTED)
+    }
+}
+
 /// An index of a [`Schema`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Index {

@@ -232,7 +232,7 @@ fn column(line: &Line) -> Result<LiveColumn> {
     // A domain over a known type is told by that type, so that values are passed as it has them.
     let declared = line.needed(if column_type == Type::Unknown { 1 } else { 2 })?;
     let assigned = match line.needed(6)? {
-        "computed" => Assigned::Store("a computed column".into()),
+        "computed" => Assigned::Store(Assigned::COMPUTED.into()),
         "identity" if column_type == Type::I64 => Assigned::Identity,
         _ => default::assigned(line.text(7), column_type, declared),
     };

@@ -154,7 +154,7 @@ fn live_column(
         None => declared::column_type(&field.declared),
     };
     let assigned = match (is_computed, is_rowid) {
-        (true, _) => Assigned::Store("a computed column".into()),
+        (true, _) => Assigned::Store(Assigned::COMPUTED.into()),
         (_, true) if counts_up => Assigned::Identity,
         (_, true) => Assigned::Store("the rowid".into()),
         _ => literal::assigned(field.default.as_deref(), column_type),

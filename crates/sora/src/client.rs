@@ -69,6 +69,21 @@ impl Sora {
         self.open_table(name, None, Location::caller())
     }
 
+    /// Opens a table as a schema has it, whose columns may be of other types than the catalogue tells
+    /// where the store reads them so: see [`LiveColumn::readable_as`](crate::LiveColumn::readable_as).
+    /// One round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] if there is no such table, [`ErrorKind::Schema`] if it does not fit.
+    #[track_caller]
+    pub fn table_as<'a>(
+        &'a self,
+        schema: &'a Arc<Schema>,
+    ) -> impl Future<Output = Result<Table>> + Send + 'a {
+        self.open_table(schema.table(), Some(schema), Location::caller())
+    }
+
     /// Opens the table of an entity. One round trip.
     ///
     /// # Errors

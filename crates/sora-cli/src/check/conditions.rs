@@ -6,8 +6,8 @@ use sora::plan::{Negotiation, Support};
 use sora::provider::SharedProvider;
 use sora::read::{Output, Read};
 use sora::{
-    Binding, Comparison, FilterLimits, LiveTable, Pattern, Predicate, Result, RowBuffer, Schema,
-    Sort, Type, Value,
+    Binding, Comparison, Error, FilterLimits, LiveTable, Pattern, Predicate, Result, RowBuffer,
+    Schema, Sort, Type, Value,
 };
 
 use super::claims::{Claim, Claims, Verdict};
@@ -40,8 +40,21 @@ pub(super) async fn probe(
     };
     match probed.await {
         Ok(found) => found.iter().cloned().for_each(|claim| claims.add(claim)),
-        Err(error) => claims.add(undecided(name, "readable", "true".into(), &error)),
+        Err(error) => {
+            let mut claim = undecided(name, "readable", "true".into(), &error);
+            if is_forbidden(&error) {
+                // The store claims nothing of tables that are kept from this user.
+                claim.verdict = Verdict::Unprobed;
+            }
+            claims.add(claim);
+        }
     }
+}
+
+/// Whether the store refused because the user may not read the table.
+fn is_forbidden(error: &Error) -> bool {
+    // PostgreSQL's `insufficient_privilege`.
+    error.context().any(|(name, value)| (name, value) == ("sqlstate", "42501"))
 }
 
 /// A table, and the rows of it that are known.

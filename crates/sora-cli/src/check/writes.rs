@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sora::provider::{SessionOptions, SharedProvider};
+use sora::provider::{Capability, SessionOptions, SharedProvider};
 use sora::read::{Access, Output, Read};
 use sora::write::{Change, OnConflict, Outcome as RowOutcome, Target, Write};
 use sora::{
@@ -21,6 +21,18 @@ const ROWS_MAX: usize = 20_000;
 const THERE: i64 = 1;
 /// The key of a row that is not.
 const ABSENT: i64 = -1;
+
+/// The claims that [`probe`] looks at.
+const PROBED: [&str; 8] = [
+    "atomic_writes",
+    "count",
+    "keyset",
+    "keys_max",
+    "residual",
+    "returning",
+    "rows_max",
+    "transactions",
+];
 
 /// Probes all claims about operations on a table that is empty before and after.
 pub(super) async fn probe(store: &Sora, table: &str, claims: &mut Claims) -> Outcome {
@@ -46,6 +58,22 @@ pub(super) async fn probe(store: &Sora, table: &str, claims: &mut Claims) -> Out
     }
     opened.delete_where(&Query::default()).await?;
     Ok(())
+}
+
+/// Tells what the store claims of operations, which nobody looks at.
+pub(super) fn leave_out(capability: Capability, claims: &mut Claims) {
+    for (name, claimed) in capability.facts() {
+        if PROBED.contains(&name) {
+            claims.add(Claim {
+                subject: "store".into(),
+                name: name.into(),
+                claimed,
+                found: String::new(),
+                verdict: Verdict::Unprobed,
+                note: "--write probes it in the store itself".into(),
+            });
+        }
+    }
 }
 
 /// Probes that a store that was opened read-only refuses to write.

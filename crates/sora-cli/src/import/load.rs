@@ -88,7 +88,7 @@ impl Load<'_> {
     pub(super) async fn run(self, bad: &mut BadLines, console: &mut Console) -> Outcome<Tally> {
         let reader = self.source.read()?;
         let mut reader = Reader::open(reader, self.dialect, Some(self.names))?;
-        let mut columns = self.target.columns.clone();
+        let mut columns: Vec<u16> = self.target.columns.iter().flatten().copied().collect();
         columns.splice(0..0, self.target.row_column);
         let mut writer = self.table.batch_writer(BatchMode::Upsert, &columns, self.options())?;
         let mut pass = Pass {
@@ -182,7 +182,9 @@ impl Pass<'_> {
                 out.cell(Cell::I64(number.ok_or_else(too_many_rows)?))?;
             }
             for (place, column) in target.columns.iter().enumerate() {
-                let column = target.schema.column(*column);
+                let Some(column) = column.map(|column| target.schema.column(column)) else {
+                    continue;
+                };
                 match conversion::cell(record.field(place), column.column_type, scratch) {
                     Ok(cell) => out.cell(cell)?,
                     Err(refusal) => return Err(unfit(&column.name, &refusal)),

@@ -14,8 +14,9 @@ use crate::names;
 pub(super) struct Target {
     /// The table as it is, or will be.
     pub(super) schema: Arc<Schema>,
-    /// The column of each field.
-    pub(super) columns: Vec<u16>,
+    /// The column of each field; none where the store computes it, and what the file says is left
+    /// out.
+    pub(super) columns: Vec<Option<u16>>,
     /// The column that numbers the rows of a file without a key.
     pub(super) row_column: Option<u16>,
 }
@@ -66,7 +67,7 @@ impl Target {
         let schema = builder.build()?;
         let first = u16::from(row_column.is_some());
         Ok(Self {
-            columns: (first..).take(survey.names.len()).collect(),
+            columns: (first..).take(survey.names.len()).map(Some).collect(),
             row_column: row_column.map(|_| 0),
             schema: Arc::new(schema),
         })
@@ -109,7 +110,7 @@ impl Target {
                 )));
             }
         }
-        let has_key = key.iter().all(|column| columns.contains(column));
+        let has_key = key.iter().all(|column| columns.contains(&Some(*column)));
         let row_column = match (has_key, numbered, key) {
             (true, _, _) => None,
             (false, Some(name), [column]) if *schema.column(*column).name == *name => Some(*column),
@@ -119,7 +120,8 @@ impl Target {
                 )));
             }
         };
-        let is_left_out = |column: &u16| !columns.contains(column) && Some(*column) != row_column;
+        let is_left_out =
+            |column: &u16| !columns.contains(&Some(*column)) && Some(*column) != row_column;
         let needed = schema.visible().filter(is_left_out).map(|column| schema.column(column));
         let needed = list(needed.filter(|column| column.is_required()).map(|column| &*column.name));
         if !needed.is_empty() {
@@ -146,19 +148,20 @@ fn find_in(columns: &[Box<str>], name: &str) -> Outcome<usize> {
         .ok_or_else(|| Failure::argument(&unknown_name("column", name, columns)))
 }
 
-fn columns_of(schema: &Schema, names: &[Box<str>]) -> Outcome<Vec<u16>> {
+fn columns_of(schema: &Schema, names: &[Box<str>]) -> Outcome<Vec<Option<u16>>> {
     let table = || format!("the table {}", Name(schema.table()));
     let mut columns = Vec::with_capacity(names.len());
     let mut missing = Vec::new();
     for name in names {
         match schema.find(name).ok().filter(|column| !schema.column(*column).hidden) {
-            Some(column) if columns.contains(&column) => {
+            Some(column) if columns.contains(&Some(column)) => {
                 return Err(Failure::failed(format!(
                     "two columns of the file are the column {} of {}",
                     Name(&schema.column(column).name),
                     table()
                 )));
             }
+            Some(column) if schema.column(column).assigned.is_computed() => columns.push(None),
             Some(column) if schema.column(column).column_type == Type::Unknown => {
                 return Err(Failure::failed(format!(
                     "the column {} of {} has a type that Sora does not know, so it cannot be written",
@@ -166,7 +169,7 @@ fn columns_of(schema: &Schema, names: &[Box<str>]) -> Outcome<Vec<u16>> {
                     table()
                 )));
             }
-            Some(column) => columns.push(column),
+            Some(column) => columns.push(Some(column)),
             None => missing.push(&**name),
         }
     }

@@ -4,4 +4,5 @@ mod commands;
 mod found;
 mod import;
 mod kill;
+mod postgres;
 mod program;
