@@ -4,6 +4,7 @@ mod apart;
 mod crashes;
 mod cuts;
 mod drops;
+mod groups;
 mod kept;
 mod kills;
 mod streams;
