@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -221,14 +221,15 @@ pub(crate) async fn until(what: &str, is_met: impl AsyncFn() -> bool) {
 }
 
 /// Waits for a future, and fails loudly if it does not end.
-pub(crate) async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
-    let ended = tokio::time::timeout(DEADLINE, future).await;
-    ended.unwrap_or_else(|_| panic!("waited for {what} for {DEADLINE:?}"))
+pub(crate) fn in_time<F: Future>(what: &str, future: F) -> impl Future<Output = F::Output> {
+    // Boxed, because futures of whole scenes are large.
+    let ended = Box::pin(tokio::time::timeout(DEADLINE, future));
+    async move { ended.await.unwrap_or_else(|_| panic!("waited for {what} for {DEADLINE:?}")) }
 }
 
 /// Polls a future at most so often, and drops it; returns what it gave if it ended.
 pub(crate) async fn polled<T>(future: impl Future<Output = T>, polls_max: u64) -> Option<T> {
-    let mut future = pin!(future);
+    let mut future = Box::pin(future);
     let mut left = polls_max;
     poll_fn(|context| {
         if left == 0 {
