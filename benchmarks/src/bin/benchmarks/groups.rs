@@ -5,6 +5,7 @@ use sora_benchmarks::{Durability, Form, Order, StoreKind, Workload};
 use crate::options::Options;
 use crate::postgres_server::Flush;
 use crate::program::Program;
+use crate::table::count;
 
 use Form::{AsItComes, SeveralConnections, Tuned};
 
@@ -60,9 +61,16 @@ impl Group {
 /// The groups whose names hold one of the words of the command, with those peers that it names.
 pub(crate) fn chosen(options: &Options) -> Vec<Group> {
     let mut groups = all(options.rows);
-    groups.retain(|group| {
-        options.what.is_empty() || options.what.iter().any(|what| group.name.contains(&**what))
-    });
+    let names: Vec<String> = groups.iter().map(|group| group.name.clone()).collect();
+    let is_asked = |name: &str| {
+        let asks = |what: &String| match names.contains(what) {
+            // Some whole names are the start of others.
+            true => name == what,
+            false => name.contains(&**what),
+        };
+        options.what.is_empty() || options.what.iter().any(asks)
+    };
+    groups.retain(|group| is_asked(&group.name));
     for group in &mut groups {
         group.series.retain(|series| {
             let is_asked = options.only.iter().any(|only| only == series.peer);
@@ -115,7 +123,7 @@ fn all(rows: u64) -> Vec<Group> {
             add(&format!("page/{tasks}"), &title, setup, Workload::Page, tasks, rows);
         }
         let rows = if setup.store() == StoreKind::Sqlite { rows } else { rows / 5 };
-        let title = format!("all of {rows} rows, decoded");
+        let title = format!("all of {} rows, decoded", count(rows as f64));
         add(&format!("scan/{rows}"), &title, setup, Workload::Scan, 1, rows);
     }
     for (name, how, setup) in [
@@ -132,7 +140,8 @@ fn all(rows: u64) -> Vec<Group> {
     for setup in [Sqlite(Full), Postgres(Flush::Disk)] {
         for (name, order) in [("sorted", Order::Sorted), ("shuffled", Order::Shuffled)] {
             for bulk in [10_000, rows] {
-                let title = format!("one upsert of {bulk} rows, half of them there, {name}");
+                let number = count(bulk as f64);
+                let title = format!("one upsert of {number} rows, half of them there, {name}");
                 let workload = Workload::Bulk(bulk, order);
                 add(&format!("bulk-{name}/{bulk}"), &title, setup, workload, 1, rows);
             }
