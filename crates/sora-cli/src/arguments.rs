@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn a_wrong_address_never_shows_a_password() {
-        let line = ["sora", "query", "t", "--store", "postgres://ann:secret@host/db"];
+        let line = ["sora", "query", "t", "--store", "mysql://ann:secret@host/db"];
         let Command::Query(query) = Arguments::try_parse_from(line).expect("parses").command else {
             panic!("a query");
         };

@@ -115,9 +115,25 @@ impl<'a> Probe<'a> {
             let positions: Vec<usize> = sort.iter().map(|by| by.column.into()).collect();
             let key = positions.iter().map(|at| last.get(*at).to_value()).collect();
             taken = taken.until(positions, key);
+            read.filter = read.filter.iter().cloned().chain(self.bound(sort)).collect();
         }
         self.provider.read(&read, &mut taken).await?;
         Ok(taken.rows)
+    }
+
+    /// The condition that leaves out what is behind the sample, if the store decides it: then a
+    /// filter that few rows meet does not make it look through all of a large table.
+    fn bound(&self, sort: &[Sort]) -> Option<Predicate> {
+        let column = sort.first()?.column;
+        let last = self.sample.row(self.sample.len().checked_sub(1)?)?;
+        let bound = Predicate::Compare {
+            column,
+            comparison: Comparison::LessOrEqual,
+            value: last.get(column.into()).to_value(),
+        };
+        let mut ask = Negotiation::new(self.binding.clone(), vec![bound.clone()], Vec::new());
+        self.provider.negotiate(&mut ask);
+        (ask.terms().first()?.support() == Support::Exact).then_some(bound)
     }
 
     fn read_of(&self, condition: Option<&Predicate>) -> Read {
