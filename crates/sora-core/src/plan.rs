@@ -220,7 +220,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Says in text who does what, as [`Display`](fmt::Display) does.
+    /// Says in text who does what, as [`Display`](std::fmt::Display) does.
     pub fn explain(&self) -> String {
         self.to_string()
     }

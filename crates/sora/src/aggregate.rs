@@ -47,7 +47,7 @@
 //!
 //! Nulls are left out, and over no value every function but a count is `None`. Sums of integers and
 //! decimals, and their means, are exact; a sum that does not fit its type is an error of kind
-//! [`ErrorKind::Constraint`](crate::ErrorKind::Constraint) on every store. Sums of floats are
+//! [`ErrorKind::Constraint`] on every store. Sums of floats are
 //! rounded as they are added, in whatever order a store does it, so that stores may differ in the
 //! last digits.
 
@@ -126,7 +126,7 @@ pub trait Measures<E> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if a cell is of another type.
+    /// [`ErrorKind::Data`] if a cell is of another type.
     fn decode(row: &dyn Row, start: usize) -> Result<Self::Values>;
 }
 
@@ -183,7 +183,7 @@ pub trait GroupBy<E> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Data`](crate::ErrorKind::Data) if a cell is of another type.
+    /// [`ErrorKind::Data`] if a cell is of another type.
     fn decode(row: &dyn Row) -> Result<Self::Values>;
 }
 
@@ -253,11 +253,11 @@ impl<E: Entity, G: GroupBy<E>> Grouped<'_, E, G> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if a field cannot be grouped by or
+    /// [`ErrorKind::InvalidInput`] if a field cannot be grouped by or
     /// computed so, or the query has a sort, limit, offset or cursor;
-    /// [`ErrorKind::Constraint`](crate::ErrorKind::Constraint) if a sum does not fit its type;
-    /// [`ErrorKind::Limit`](crate::ErrorKind::Limit) if there are too many groups, or what is done in
-    /// memory exceeds its bound; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if it may
+    /// [`ErrorKind::Constraint`] if a sum does not fit its type;
+    /// [`ErrorKind::Limit`] if there are too many groups, or what is done in
+    /// memory exceeds its bound; [`ErrorKind::Unsupported`] if it may
     /// not be done there.
     pub async fn aggregate<M: Measures<E>>(
         self,

@@ -16,14 +16,15 @@ async fn pay(store: &Sora, accounts: &Repository<Account>, from: i64) -> Result<
         .transaction(|transaction| async move {
             let inside = accounts.within(&transaction);
             // In one order, so that none waits for another for ever.
-            inside.batch().patch(3, [Account::BALANCE.add(1)]).commit().await?;
+            inside.get_for_update(3).await?;
             inside.patch(from, [Account::BALANCE.add(-10)]).await?;
             transaction
                 .transaction(|inner| async move {
                     accounts.within(&inner).patch(3 - from, [Account::BALANCE.add(10)]).await
                 })
-                .await
-                .map(drop)
+                .await?;
+            inside.batch().patch(3, [Account::BALANCE.add(1)]).commit().await?;
+            Ok(())
         })
         .await
 }
