@@ -57,7 +57,7 @@ fn head(results: &Results, height: f64) -> String {
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
          <text x=\"12\" y=\"22\" font-size=\"15\" font-weight=\"bold\">{}</text>\n\
          <text x=\"12\" y=\"41\" fill=\"#4b5563\">operations per second: median, and the quartiles as a \
-         line; behind it how many times Sora does</text>\n",
+         line; behind them Sora ÷ it, round by round</text>\n",
         escape(&results.title)
     )
 }
