@@ -77,14 +77,13 @@ pub(crate) fn write(db: &Connection, statement: &Statement, write: &Write) -> Re
 
 /// Hands out what columns a statement has: of those that come from tables the declared types.
 fn columns(prepared: &CachedStatement<'_>, sink: &mut dyn RowSink) -> Result<ReadReport> {
-    let columns = prepared.columns();
-    let columns: Vec<_> = columns
-        .map(|column| {
-            let declared = column.decl_type().unwrap_or_default().to_owned();
-            let column_type = declared::column_type(&declared);
-            (column.name().to_owned(), declared, column_type)
-        })
-        .collect();
+    let mut columns = Vec::new();
+    // A loop takes what each version of rusqlite gives: a vector or an iterator.
+    for column in prepared.columns() {
+        let declared = column.decl_type().unwrap_or_default().to_owned();
+        let column_type = declared::column_type(&declared);
+        columns.push((column.name().to_owned(), declared, column_type));
+    }
     let columns =
         columns.iter().map(|(name, declared, of)| (name.as_str(), declared.as_str(), *of));
     hand_out_columns(columns, sink)
