@@ -25,16 +25,21 @@ pub(crate) async fn measure<S: Store>(
     match task.workload {
         Workload::Bulk(rows, order) => {
             let items = Item::bulk(rows, task.rows, order == Order::Shuffled);
+            // Whoever connects with the first use does so now.
+            store.get(0).await?;
             let start = account.start();
             store.bulk(items).await?;
             Ok(start.end(rows))
         }
         Workload::Scan => {
+            store.get(0).await?;
             let start = account.start();
-            let rows = store.scan().await?;
-            let measurement = start.end(rows);
-            all_rows(rows, task)?;
-            Ok(measurement)
+            let end = start.at() + Duration::from_millis(task.time_ms);
+            let mut rows = 0;
+            while rows == 0 || Instant::now() < end {
+                rows += all_rows(store.scan().await?, task)?;
+            }
+            Ok(start.end(rows))
         }
         Workload::Get | Workload::Page | Workload::Upsert => timed(store, task, account).await,
     }
@@ -89,9 +94,10 @@ pub(crate) fn full_page(rows: usize) -> Result<()> {
     if rows == 50 { Ok(()) } else { Err(format!("a page has {rows} rows, not 50").into()) }
 }
 
-pub(crate) fn all_rows(rows: u64, task: &Task) -> Result<()> {
+/// The rows of a scan, if they are all.
+pub(crate) fn all_rows(rows: u64, task: &Task) -> Result<u64> {
     let wrong = || format!("a scan has {rows} rows, not {}", task.rows);
-    if rows == task.rows { Ok(()) } else { Err(wrong().into()) }
+    if rows == task.rows { Ok(rows) } else { Err(wrong().into()) }
 }
 
 pub(crate) fn latencies() -> Result<Latencies> {

@@ -148,10 +148,12 @@ fn run(connection: &mut Connection, task: &Task, account: &Account) -> Result<Me
         }
         Workload::Scan => {
             let start = account.start();
-            let rows = scan(connection)?;
-            let measurement = start.end(rows);
-            all_rows(rows, task)?;
-            Ok(measurement)
+            let end = start.at() + Duration::from_millis(task.time_ms);
+            let mut rows = 0;
+            while rows == 0 || Instant::now() < end {
+                rows += all_rows(scan(connection)?, task)?;
+            }
+            Ok(start.end(rows))
         }
         Workload::Get | Workload::Page | Workload::Upsert => {
             let mut latencies = latencies()?;

@@ -25,7 +25,7 @@ pub struct Task {
     pub rows: u64,
     /// Which run this is: each has other keys.
     pub round: u64,
-    /// How long it runs; a scan and a bulk upsert run to their end instead.
+    /// How long it runs; a scan is done again until then, a bulk upsert once.
     pub time_ms: u64,
 }
 
@@ -71,7 +71,7 @@ pub enum Workload {
     Get,
     /// Pages of 50 rows, filtered and sorted by the index.
     Page,
-    /// All rows of the table, decoded.
+    /// All rows of the table, decoded, again and again.
     Scan,
     /// Upserts of single rows, each durable before the next of its task.
     Upsert,

@@ -52,8 +52,8 @@ impl Group {
         matches!(self.workload, Workload::Bulk(..) | Workload::Upsert)
     }
 
-    /// Whether each run has a program of its own: runs that are done once, and whose memory counts.
-    pub(crate) fn is_once(&self) -> bool {
+    /// Whether each run has a program of its own, because its memory counts.
+    pub(crate) fn is_alone(&self) -> bool {
         matches!(self.workload, Workload::Bulk(..) | Workload::Scan)
     }
 }

@@ -67,8 +67,8 @@ pub(crate) fn run(stage: &mut Stage<'_>, group: &Group) -> Result<Results> {
         runs: Vec::new(),
     };
     let mut all: Vec<Runs> = group.series.iter().map(runs).collect();
-    // What is done once needs no warming up: it opens before its time starts.
-    let first = usize::from(group.is_once());
+    // What has a program of its own needs no warming up: it opens before its time starts.
+    let first = usize::from(group.is_alone());
     for round in first..=options.rounds {
         let mut order: Vec<usize> = (0..all.len()).collect();
         if round % 2 == 1 {
@@ -90,7 +90,7 @@ pub(crate) fn run(stage: &mut Stage<'_>, group: &Group) -> Result<Results> {
         title: group.title.clone(),
         workload: group.workload,
         rows: group.rows,
-        time_ms: if group.is_once() { 0 } else { options.time_ms(group.is_write()) },
+        time_ms: options.time_ms(group.is_write()),
         command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
         environment,
         series: all,
@@ -159,7 +159,7 @@ impl Rounds<'_, '_> {
                 runs.failed = Some(error);
             }
         }
-        if group.is_once() {
+        if group.is_alone() {
             self.running.remove(&runs.program);
         }
         if group.is_write() {
