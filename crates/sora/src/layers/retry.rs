@@ -1,12 +1,8 @@
 //! Does again what failed without effect.
 
-use std::collections::hash_map::RandomState;
-use std::fmt;
-use std::hash::{BuildHasher, Hasher};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use sora_core::plan::Negotiation;
 use sora_core::provider::{
@@ -16,6 +12,8 @@ use sora_core::read::{Access, Read, ReadReport};
 use sora_core::write::{Outcome, Write, WriteReport};
 use sora_core::{Error, LiveTable, Result, Retry, Row, RowSink};
 
+use crate::Backoff;
+
 /// Calls a store again after a failure that left nothing behind, with a growing, jittered delay and
 /// a budget for all calls together.
 ///
@@ -23,31 +21,22 @@ use sora_core::{Error, LiveTable, Result, Retry, Row, RowSink};
 /// [`Write::is_idempotent`]. Inside a transaction nothing is repeated: that is for the policy of the
 /// whole transaction. A scan is not repeated once a row of it was handed out.
 ///
-/// The delay before the n-th retry is a random time up to `delay_ms · 2ⁿ⁻¹`, at most `delay_ms_max`
-/// ("full jitter"). The budget keeps retries from multiplying the load on a store in trouble: each
+/// How long it waits before a retry is a [`Backoff`]'s to say. The budget keeps retries from multiplying the load on a store in trouble: each
 /// call adds a tenth of a retry to it, each retry takes one, and it holds at most `budget_max`.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct RetryLayer {
     attempts_max: u32,
-    delay_ms: u64,
-    delay_ms_max: u64,
+    backoff: Backoff,
     budget_max: u32,
-    random: Arc<dyn Fn() -> u64 + Send + Sync>,
 }
 
 /// Of a retry in the budget: what one call adds.
 const TENTHS: u32 = 10;
 
 impl RetryLayer {
-    /// Returns a layer of at most 3 attempts, delays from 10 ms up to 1,000 ms, and a budget of 20.
+    /// Returns a layer of at most 3 attempts, the default [`Backoff`], and a budget of 20.
     pub fn new() -> Self {
-        Self {
-            attempts_max: 3,
-            delay_ms: 10,
-            delay_ms_max: 1_000,
-            budget_max: 20,
-            random: Arc::new(|| RandomState::new().build_hasher().finish()),
-        }
+        Self { attempts_max: 3, backoff: Backoff::default(), budget_max: 20 }
     }
 
     /// Sets the most attempts of one call, the first one counted; at least 1.
@@ -55,19 +44,14 @@ impl RetryLayer {
         Self { attempts_max: attempts_max.max(1), ..self }
     }
 
-    /// Sets the bound of the first delay and that of all delays.
-    pub fn delay_ms(self, first: u64, max: u64) -> Self {
-        Self { delay_ms: first, delay_ms_max: max.max(first), ..self }
+    /// Sets how long to wait before each retry.
+    pub fn backoff(self, backoff: Backoff) -> Self {
+        Self { backoff, ..self }
     }
 
     /// Sets the most retries that the budget holds; 0 turns retries off.
     pub fn budget_max(self, budget_max: u32) -> Self {
         Self { budget_max, ..self }
-    }
-
-    /// Sets where randomness comes from; for tests.
-    pub fn random(self, random: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Self { random: Arc::new(random), ..self }
     }
 }
 
@@ -113,7 +97,7 @@ struct Attempts<'a> {
 impl Attempts<'_> {
     /// Waits before the next attempt; false if there is none.
     async fn next(&mut self) -> bool {
-        let RetryLayer { attempts_max, delay_ms, delay_ms_max, random, .. } = &self.retrying.config;
+        let RetryLayer { attempts_max, backoff, .. } = &self.retrying.config;
         if self.made >= *attempts_max {
             return false;
         }
@@ -121,11 +105,9 @@ impl Attempts<'_> {
         if self.retrying.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
             return false;
         }
-        let doubled = delay_ms.saturating_mul(1u64.checked_shl(self.made - 1).unwrap_or(u64::MAX));
-        let bound_us = doubled.min(*delay_ms_max).saturating_mul(1_000);
-        let delay_us = random() % bound_us.saturating_add(1);
+        let wait = backoff.wait(self.made);
         self.made += 1;
-        tokio::time::sleep(Duration::from_micros(delay_us)).await;
+        tokio::time::sleep(wait).await;
         true
     }
 }
@@ -237,16 +219,5 @@ impl RowSink for Counted<'_> {
     fn reset(&mut self) {
         self.rows = 0;
         self.sink.reset();
-    }
-}
-
-impl fmt::Debug for RetryLayer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RetryLayer")
-            .field("attempts_max", &self.attempts_max)
-            .field("delay_ms", &self.delay_ms)
-            .field("delay_ms_max", &self.delay_ms_max)
-            .field("budget_max", &self.budget_max)
-            .finish_non_exhaustive()
     }
 }
