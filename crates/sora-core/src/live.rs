@@ -66,6 +66,17 @@ pub struct LiveIndex {
     pub is_complete: bool,
 }
 
+impl LiveColumn {
+    /// Whether it can be part of a key: never null, and of a type that keys have.
+    pub fn can_be_key(&self) -> bool {
+        !self.nullable
+            && matches!(
+                self.column_type,
+                Type::I64 | Type::Text | Type::Uuid | Type::Bytes | Type::Date | Type::Timestamp
+            )
+    }
+}
+
 impl LiveTable {
     /// Returns the schema that the table itself tells.
     pub fn to_schema(&self) -> Result<Schema> {

@@ -206,20 +206,7 @@ impl Part {
 
 /// Whether columns are never null, and of types that a key can have.
 fn is_key(columns: &[LiveColumn], key: &[u16]) -> bool {
-    let fits = |at: &u16| {
-        columns.get(usize::from(*at)).is_some_and(|column| {
-            !column.nullable
-                && matches!(
-                    column.column_type,
-                    Type::I64
-                        | Type::Text
-                        | Type::Uuid
-                        | Type::Bytes
-                        | Type::Date
-                        | Type::Timestamp
-                )
-        })
-    };
+    let fits = |at: &u16| columns.get(usize::from(*at)).is_some_and(LiveColumn::can_be_key);
     // What counts up is a key alone.
     let counts = |at: &u16| columns[usize::from(*at)].assigned == Assigned::Identity;
     !key.is_empty() && key.iter().all(fits) && (key.len() == 1 || !key.iter().any(counts))

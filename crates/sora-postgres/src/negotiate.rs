@@ -1,11 +1,7 @@
 //! What PostgreSQL does as Sora would.
 
+use sora_core::Binding;
 use sora_core::plan::{Negotiation, Support};
-use sora_core::read::LimitEach;
-use sora_core::{AggregateFunction, Aggregation, Binding, Measure, Predicate};
-
-/// More columns of a sort would be more values than a position is worth.
-const SORT_COLUMNS_MAX: usize = 64;
 
 /// Raises what the rendered SQL decides.
 ///
@@ -13,53 +9,7 @@ const SORT_COLUMNS_MAX: usize = 64;
 /// where the column does not; NaN equal to itself and behind all numbers; UUIDs and bytes bytewise.
 /// What a cell can hold and Sora cannot (infinite dates, years beyond 9999) fails the read of its row.
 pub(crate) fn negotiate(ask: &mut Negotiation) {
-    let binding = ask.binding().clone();
-    for term in ask.terms_mut() {
-        let support = support(&binding, term.predicate());
-        term.set(support);
-    }
-    let sorts = |column: u16| {
-        let column_type = binding.schema().column(column).column_type;
-        !binding.is_converted(column) && column_type.is_sortable()
-    };
-    let sort = ask.sort();
-    if sort.len() <= SORT_COLUMNS_MAX && sort.iter().all(|sort| sorts(sort.column)) {
-        ask.set_sort(Support::Exact);
-    }
-    let shares = |each: LimitEach| compared(&binding, each.column) == Support::Exact;
-    if ask.limit_each().is_some_and(shares) {
-        ask.set_limit_each(Support::Exact);
-    }
-    if ask.aggregation().is_some_and(|aggregation| aggregates(&binding, aggregation)) {
-        ask.set_aggregation(Support::Exact);
-    }
-}
-
-fn aggregates(binding: &Binding, aggregation: &Aggregation) -> bool {
-    let measured = |measure: &Measure| match (measure.function, measure.column) {
-        // Null is null in every type.
-        (AggregateFunction::Count, _) | (_, None) => true,
-        (_, Some(column)) => compared(binding, column) == Support::Exact,
-    };
-    let grouped = |column: &u16| compared(binding, *column) == Support::Exact;
-    aggregation.group.iter().all(grouped) && aggregation.measures.iter().all(measured)
-}
-
-fn support(binding: &Binding, predicate: &Predicate) -> Support {
-    let all = |parts: &[Predicate]| {
-        parts.iter().map(|part| support(binding, part)).min().unwrap_or(Support::Exact)
-    };
-    match predicate {
-        // Null is null in every type.
-        Predicate::Constant(_) | Predicate::IsNull(_) => Support::Exact,
-        Predicate::Bool(column)
-        | Predicate::Compare { column, .. }
-        | Predicate::In { column, .. }
-        | Predicate::Like { column, .. } => compared(binding, *column),
-        Predicate::Is { operand, .. } | Predicate::Not(operand) => support(binding, operand),
-        Predicate::And(parts) | Predicate::Or(parts) => all(parts),
-        _ => Support::Unsupported,
-    }
+    sora_sql::negotiate(ask, compared);
 }
 
 fn compared(binding: &Binding, column: u16) -> Support {
@@ -75,7 +25,8 @@ mod tests {
 
     use super::*;
     use sora_core::{
-        Column, Comparison, LiveColumn, LiveTable, Pattern, Schema, Sort, Truth, Type, Value,
+        Column, Comparison, LiveColumn, LiveTable, Pattern, Predicate, Schema, Sort, Truth, Type,
+        Value,
     };
 
     /// A text, a JSON, an unknown, and a text that is an enum in the store.

@@ -179,20 +179,7 @@ fn live_column(
 
 /// Whether columns are a key: there is one, it is never null, and of types that a key can have.
 fn is_key(columns: &[LiveColumn], key: &[u16]) -> bool {
-    let fits = |at: &u16| {
-        columns.get(usize::from(*at)).is_some_and(|column| {
-            !column.nullable
-                && matches!(
-                    column.column_type,
-                    Type::I64
-                        | Type::Text
-                        | Type::Uuid
-                        | Type::Bytes
-                        | Type::Date
-                        | Type::Timestamp
-                )
-        })
-    };
+    let fits = |at: &u16| columns.get(usize::from(*at)).is_some_and(LiveColumn::can_be_key);
     !key.is_empty() && key.iter().all(fits)
 }
 
