@@ -56,7 +56,7 @@ pub use name::{check_name, find_name, unknown_name};
 pub use native::{
     Record, RecordSpec, Statement, find_columns, hand_out_columns, name_columns, take_columns,
 };
-pub use observe::{End, Event, Observer, Operation, RequestId};
+pub use observe::{End, Event, Observer, Operation, RequestId, Source};
 pub use pattern::{Part, Pattern};
 pub use predicate::{FilterLimits, KEYWORDS, Name, Predicate};
 pub use query::{Fallback, Query};

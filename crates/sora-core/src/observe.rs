@@ -41,6 +41,11 @@ pub struct Event<'a> {
     pub waited: Duration,
     /// How many callers shared the round trip; one if nobody joined.
     pub shared_by: usize,
+    /// Where its rows came from.
+    pub source: Source,
+    /// How many operations like it it stands for: more than one for look-ups that were answered from
+    /// memory, of which only one in so many is told.
+    pub stands_for: u64,
     /// How it ended.
     pub end: End,
     /// Where the operation was called.
@@ -85,6 +90,16 @@ pub enum Operation {
     Transaction,
     Update,
     Upsert,
+}
+
+/// Where rows came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Source {
+    /// The memory of this process.
+    Memory,
+    /// The store.
+    Store,
 }
 
 /// How an operation ended.
@@ -161,6 +176,8 @@ impl<'a> Event<'a> {
             duration: Duration::ZERO,
             waited: Duration::ZERO,
             shared_by: 1,
+            source: Source::Store,
+            stands_for: 1,
             end: End::Dropped,
             location,
             request: None,

@@ -14,6 +14,7 @@ use sora_core::{
 };
 use tracing::Instrument;
 
+use crate::cache::{Cache, Caches, Coherent};
 use crate::deadline;
 use crate::transaction::{self, Transaction, TransactionGuard, TransactionOptions};
 use crate::watch::Watch;
@@ -32,6 +33,8 @@ pub(crate) struct Store {
     pub(crate) observers: Box<[Arc<dyn Observer>]>,
     /// The transactions that keep the store's one writer, if it has but one.
     pub(crate) writers: Arc<Writers>,
+    /// What is kept in memory of its tables, if anything is.
+    pub(crate) caches: Option<Arc<Caches>>,
 }
 
 /// Opens a store with layers and observers.
@@ -39,6 +42,7 @@ pub(crate) struct Store {
 pub struct SoraBuilder {
     layers: Vec<Box<dyn Layer>>,
     observers: Vec<Arc<dyn Observer>>,
+    cache: Option<Cache>,
 }
 
 impl Sora {
@@ -398,6 +402,12 @@ impl SoraBuilder {
         self
     }
 
+    /// Keeps rows in memory, as the configuration says; by default nothing is kept.
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
     /// Opens a store by its address, as [`Sora::open`] does.
     pub async fn open(self, address: &str) -> Result<Sora> {
         let provider = open_provider(address).await?;
@@ -407,8 +417,14 @@ impl SoraBuilder {
     /// Uses a store that is open already.
     pub fn provider(self, provider: SharedProvider) -> Sora {
         let provider = self.layers.iter().fold(provider, |inner, layer| layer.layer(inner));
+        let caches = self.cache.map(|cache| Arc::new(Caches::new(cache)));
+        let provider = match &caches {
+            // Around all layers: what a layer writes again is one write.
+            Some(caches) => Arc::new(Coherent::new(provider, caches.clone())),
+            None => provider,
+        };
         let observers = self.observers.into();
-        Sora { store: Arc::new(Store { provider, observers, writers: Arc::default() }) }
+        Sora { store: Arc::new(Store { provider, observers, writers: Arc::default(), caches }) }
     }
 }
 
@@ -464,6 +480,7 @@ impl fmt::Debug for SoraBuilder {
         f.debug_struct("SoraBuilder")
             .field("layers", &self.layers)
             .field("observers", &self.observers.len())
+            .field("cache", &self.cache)
             .finish()
     }
 }

@@ -11,6 +11,12 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// The time since a moment that does not change.
     fn now(&self) -> Duration;
 
+    /// The same time, up to a few milliseconds late where that is cheaper: what is asked for each
+    /// look-up in a cache.
+    fn coarse(&self) -> Duration {
+        self.now()
+    }
+
     /// Waits for so long.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 
@@ -22,12 +28,18 @@ pub trait Clock: Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     started: Instant,
+    #[cfg(target_os = "linux")]
+    started_coarse: Duration,
 }
 
 impl SystemClock {
     /// Returns a clock whose time begins now.
     pub fn new() -> Self {
-        Self { started: Instant::now() }
+        Self {
+            started: Instant::now(),
+            #[cfg(target_os = "linux")]
+            started_coarse: coarse(),
+        }
     }
 }
 
@@ -42,6 +54,12 @@ impl Clock for SystemClock {
         self.started.elapsed()
     }
 
+    /// On Linux what the kernel noted at its last tick, 1 to 10 ms ago.
+    #[cfg(target_os = "linux")]
+    fn coarse(&self) -> Duration {
+        coarse().saturating_sub(self.started_coarse)
+    }
+
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(duration))
     }
@@ -50,4 +68,11 @@ impl Clock for SystemClock {
         // Each state of the standard library's hasher has keys of its own.
         RandomState::new().hash_one(self.started.elapsed())
     }
+}
+
+#[cfg(target_os = "linux")]
+fn coarse() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    // The time since the machine was started is not negative.
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -7,7 +7,8 @@ use sora_core::{Error, ErrorKind, Result, Retry};
 use tokio::time::{Instant, timeout_at};
 
 tokio::task_local! {
-    static DEADLINE: Instant;
+    /// None where a task does what no caller's deadline holds for.
+    static DEADLINE: Option<Instant>;
 }
 
 /// Runs a future whose operations must all have ended after a time from now.
@@ -32,12 +33,17 @@ tokio::task_local! {
 pub async fn with_deadline<F: Future>(time: Duration, future: F) -> F::Output {
     let deadline = Instant::now() + time;
     let deadline = current().map_or(deadline, |outer| outer.min(deadline));
-    DEADLINE.scope(deadline, future).await
+    DEADLINE.scope(Some(deadline), future).await
 }
 
 /// The deadline of the task.
 pub(crate) fn current() -> Option<Instant> {
-    DEADLINE.try_get().ok()
+    DEADLINE.try_get().ok().flatten()
+}
+
+/// Runs a future that no deadline of the task holds for.
+pub(crate) async fn apart<F: Future>(future: F) -> F::Output {
+    DEADLINE.scope(None, future).await
 }
 
 /// Runs a read within the task's deadline.

@@ -119,16 +119,22 @@
 //!
 //! [`Timestamp`], [`Date`] and [`Decimal`] are column types without any feature.
 
+// What is derived names the crate.
+#[cfg(test)]
+extern crate self as sora;
+
 pub mod aggregate;
 mod backoff;
 mod batch;
 mod batch_writer;
+mod cache;
 mod children;
 mod client;
 mod clock;
 mod collect;
 mod deadline;
 mod entity_stream;
+mod key_bytes;
 mod lane;
 pub mod layers;
 mod native;
@@ -147,13 +153,14 @@ pub use batch_writer::{
     Atomic, BatchCounts, BatchEnd, BatchErrors, BatchMode, BatchOptions, BatchProgress,
     BatchReport, BatchWriter, DeadLetter, Settled, WriteStream,
 };
+pub use cache::{Cache, CacheMode, CacheNumbers, CachePolicy};
 pub use children::LoadMany;
 pub use client::{Sora, SoraBuilder};
 pub use clock::{Clock, SystemClock};
 pub use deadline::with_deadline;
 pub use entity_stream::EntityStream;
 pub use native::{Native, NativeRow, NativeRows};
-pub use outcome::{ReadOutcome, Rows, Source};
+pub use outcome::{ReadOutcome, Rows};
 pub use repository::{Expect, Repository};
 pub use request::in_request;
 pub use select::Select;

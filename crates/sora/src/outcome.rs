@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use sora_core::plan::{Plan, Support};
-use sora_core::{Cursor, Schema};
+use sora_core::{Cursor, Schema, Source};
 
 /// The rows of a query, and what happened to get them.
 #[derive(Clone, Debug)]
@@ -24,14 +24,6 @@ pub struct ReadOutcome {
     returned: u64,
     is_complete: bool,
     source: Source,
-}
-
-/// Where rows came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Source {
-    /// The store.
-    Store,
 }
 
 impl<T> Rows<T> {

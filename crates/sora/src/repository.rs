@@ -16,6 +16,7 @@ use sora_core::{
 pub(crate) use self::change::assignments;
 use crate::Table;
 use crate::batch::EntityBatch;
+use crate::cache::{CacheMode, CacheNumbers, Call, EntityCache};
 use crate::children::LoadMany;
 use crate::collect::{Decode, DecodeOne};
 use crate::select::Select;
@@ -26,6 +27,9 @@ use crate::transaction::Transaction;
 /// It encodes and decodes; what an operation does is decided by the [`Table`] under it.
 pub struct Repository<E> {
     table: Table,
+    /// None where nothing is cached, and inside a transaction.
+    cache: Option<EntityCache<E>>,
+    cache_mode: CacheMode,
     marker: PhantomData<fn() -> E>,
 }
 
@@ -42,7 +46,10 @@ pub enum Expect {
 #[expect(clippy::needless_pass_by_value, reason = "keys are given by value or reference")]
 impl<E: Entity> Repository<E> {
     pub(crate) fn new(table: Table) -> Self {
-        Self { table, marker: PhantomData }
+        let live = table.live();
+        let caches = table.store().caches.as_ref().filter(|_| !live.is_view);
+        let cache = caches.and_then(|caches| caches.open(table.schema(), &live.name));
+        Self { table, cache, cache_mode: CacheMode::default(), marker: PhantomData }
     }
 
     /// The table without the entity's type.
@@ -56,22 +63,70 @@ impl<E: Entity> Repository<E> {
     /// [`Transaction`] for what else is so inside it. A stream fetches a page when it is asked for
     /// it; one that cannot be fetched by keyset pages is read at once, within the query's fallback.
     pub fn within(&self, transaction: &Transaction) -> Self {
-        Self::new(self.table.within(transaction))
+        Self { table: self.table.within(transaction), cache: None, ..self.clone() }
     }
 
-    /// Returns the entity with a key, or none. One round trip; warm look-ups on SQLite make none.
+    /// Returns the repository with look-ups that use the cache in this way. No round trip.
+    pub fn cache_mode(&self, mode: CacheMode) -> Self {
+        Self { cache_mode: mode, ..self.clone() }
+    }
+
+    /// What the cache of the entity has done, and what it holds; none if it is not cached.
+    pub fn cache_numbers(&self) -> Option<CacheNumbers> {
+        self.cache.as_ref().map(EntityCache::numbers)
+    }
+
+    /// Takes the row with a key out of the cache, because something that Sora does not see has
+    /// written it.
+    ///
+    /// A look-up that begins when this has returned does not give what was there before.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] if it is no key of the table.
+    pub fn invalidate<K: AsKey<E::Key>>(&self, key: K) -> Result<()> {
+        let key = self.table.key(|out| key.encode_key(out))?;
+        self.cache.as_ref().map_or(Ok(()), |cache| cache.invalidate(key))
+    }
+
+    #[cfg(all(test, feature = "derive", not(sora_model)))]
+    pub(crate) fn fence_is_removed(&self, is_removed: bool) {
+        self.cache.iter().for_each(|cache| cache.fence_is_removed(is_removed));
+    }
+
+    /// Takes all rows of the entity out of the cache, likewise.
+    pub fn invalidate_all(&self) {
+        if let Some(cache) = &self.cache {
+            cache.invalidate_all();
+        }
+    }
+
+    /// Returns the entity with a key, or none. One round trip; warm look-ups on SQLite make none, nor
+    /// do those that the cache answers.
     ///
     /// The key is given by value or reference, text as `&str`, several columns as a tuple of these.
+    /// Those who ask for one key at once share one round trip where the entity is cached.
     #[track_caller]
     pub fn get<K: AsKey<E::Key> + Send>(
         &self,
         key: K,
     ) -> impl Future<Output = Result<Option<Arc<E>>>> + Send {
         let location = Location::caller();
-        let key = self.table.key(|out| key.encode_key(out));
         async move {
+            if let Some(cache) = &self.cache
+                && self.cache_mode != CacheMode::Bypass
+            {
+                let call = Call { table: &self.table, mode: self.cache_mode, location };
+                if let Some(hit) = cache.hit(&key, call) {
+                    return Ok(hit.0);
+                }
+                let key = self.table.key(|out| key.encode_key(out))?;
+                // Apart, so that the future of a hit is small.
+                return Box::pin(cache.load(key, call)).await;
+            }
+            let key = self.table.key(|out| key.encode_key(out))?;
             let mut sink = DecodeOne { row: None, decode: E::decode };
-            self.table.get_at(key?, false, &mut sink, location).await?;
+            self.table.get_at(key, false, &mut sink, location).await?;
             Ok(sink.row)
         }
     }
@@ -108,6 +163,12 @@ impl<E: Entity> Repository<E> {
         let keys = self.keys(keys);
         async move {
             let keys = keys?;
+            if let Some(cache) = &self.cache
+                && self.cache_mode != CacheMode::Bypass
+            {
+                let call = Call { table: &self.table, mode: self.cache_mode, location };
+                return Box::pin(cache.get_many(&keys, call)).await;
+            }
             let mut slots: Vec<Option<Arc<E>>> = vec![None; keys.len()];
             let place = |place: usize, row: &dyn sora_core::Row| {
                 slots[place] = Some(Arc::new(E::decode(row)?));
@@ -451,7 +512,12 @@ fn not_returned() -> Error {
 
 impl<E> Clone for Repository<E> {
     fn clone(&self) -> Self {
-        Self { table: self.table.clone(), marker: PhantomData }
+        Self {
+            table: self.table.clone(),
+            cache: self.cache.clone(),
+            cache_mode: self.cache_mode,
+            marker: PhantomData,
+        }
     }
 }
 

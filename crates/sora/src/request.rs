@@ -36,6 +36,17 @@ pub async fn in_request<F: Future>(request: RequestId, future: F) -> F::Output {
     REQUEST.scope(request, future).await
 }
 
+/// Returns a future that is part of the caller's request wherever it runs.
+pub(crate) fn carried<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let request = current();
+    async move {
+        match request {
+            Some(request) => REQUEST.scope(request, future).await,
+            None => future.await,
+        }
+    }
+}
+
 /// The request that the caller runs in.
 pub(crate) fn current() -> Option<RequestId> {
     REQUEST.try_get().ok()

@@ -13,10 +13,14 @@ mod write;
 mod write_where;
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use sora_core::provider::Capability;
-use sora_core::{Binding, CellSink, Intake, LiveTable, Result, RowBuffer, Schema};
+use sora_core::{
+    Binding, CellSink, End, Event, Intake, LiveTable, Operation, Result, RowBuffer, Schema, Source,
+};
 
 pub use batch::Batch;
 pub use children::LoadOptions;
@@ -25,7 +29,9 @@ pub use stream::{RowStream, StreamOptions};
 
 use self::group::{GroupCommit, Groups};
 use self::lookup::{Lookup, Lookups};
+use crate::cache::SAMPLE;
 use crate::client::Store;
+use crate::request;
 use crate::transaction::Transaction;
 
 /// A table: rows in, rows out, by the schema that an entity declares or the catalogue tells.
@@ -111,6 +117,28 @@ impl Table {
             return Err(key::no_key(schema));
         }
         Ok(Intake::stored(schema, self.inner.key.clone()))
+    }
+
+    /// Tells the observers of one of many look-ups that were answered from memory.
+    pub(crate) fn sampled(
+        &self,
+        operation: Operation,
+        duration: Duration,
+        is_there: bool,
+        location: &'static Location<'static>,
+    ) {
+        let store = self.store();
+        if store.observers.is_empty() {
+            return;
+        }
+        let mut event = Event::new(self.name(), operation, store.provider.name(), location);
+        event.duration = duration;
+        event.returned = u64::from(is_there);
+        event.source = Source::Memory;
+        event.stands_for = SAMPLE;
+        event.end = End::Done;
+        event.request = request::current();
+        store.emit(&event);
     }
 
     pub(crate) fn binding(&self) -> Arc<Binding> {

@@ -9,7 +9,7 @@ use sora_core::{Error, ErrorKind, Result, Retry, Row, RowBuffer, RowSink};
 use tokio::sync::oneshot;
 
 use super::Table;
-use super::key::encode;
+use crate::key_bytes::KeyBytes;
 use crate::lane::{Lanes, Work};
 
 /// The single writes of one table.
@@ -255,9 +255,7 @@ fn key_of(write: &Write) -> Option<Box<[u8]>> {
         }
         _ => Some((0..schema.key().len()).collect()),
     };
-    let mut bytes = Vec::new();
-    encode(&row, places?.into_iter(), &mut bytes).ok()?;
-    Some(bytes.into())
+    Some(KeyBytes::at(&row, places?.into_iter()).ok()?.as_slice().into())
 }
 
 fn miscounted() -> Error {

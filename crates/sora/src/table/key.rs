@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
-use sora_core::{Cell, Error, ErrorKind, Result, Row, RowBuffer, Schema};
+use sora_core::{Error, ErrorKind, Result, Row, RowBuffer, Schema};
+
+use crate::key_bytes::KeyBytes;
 
 /// The distinct keys of a list, and the places in the list that each one stands at.
 pub(crate) struct Slots {
     places: HashMap<Box<[u8]>, Vec<usize>>,
-    scratch: Vec<u8>,
+    scratch: KeyBytes,
 }
 
 impl Slots {
@@ -22,11 +24,12 @@ impl Slots {
     }
 
     fn placed(keys: &RowBuffer, places: impl Iterator<Item = usize>) -> Result<(Self, RowBuffer)> {
-        let mut slots = Self { places: HashMap::with_capacity(keys.len()), scratch: Vec::new() };
+        let mut slots =
+            Self { places: HashMap::with_capacity(keys.len()), scratch: KeyBytes::new() };
         let mut distinct = RowBuffer::with_capacity(keys.width(), keys.len());
         for (place, key) in places.zip(keys.iter()) {
-            encode(&key, 0..keys.width(), &mut slots.scratch)?;
-            match slots.places.get_mut(&*slots.scratch) {
+            slots.scratch.read(&key, 0..keys.width())?;
+            match slots.places.get_mut(slots.scratch.as_slice()) {
                 Some(places) => places.push(place),
                 None => {
                     slots.places.insert(slots.scratch.as_slice().into(), vec![place]);
@@ -43,8 +46,8 @@ impl Slots {
     ///
     /// [`ErrorKind::Internal`] if nobody asked for the row.
     pub(crate) fn places(&mut self, row: &dyn Row, key: &[usize]) -> Result<&[usize]> {
-        encode(row, key.iter().copied(), &mut self.scratch)?;
-        match self.places.get(&*self.scratch) {
+        self.scratch.read(row, key.iter().copied())?;
+        match self.places.get(self.scratch.as_slice()) {
             Some(places) => Ok(places),
             None => {
                 let message = "the store answered with a row that was not asked for";
@@ -63,37 +66,6 @@ pub(crate) fn no_key(schema: &Schema) -> Error {
 /// The error of a table that was there when it was opened.
 pub(crate) fn table_gone(name: &str) -> Error {
     Error::new(ErrorKind::NotFound, "the table is no longer there").with("table", name)
-}
-
-/// Writes the cells at some positions of a row so that equal keys are equal bytes.
-pub(crate) fn encode(
-    row: &dyn Row,
-    positions: impl Iterator<Item = usize>,
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    out.clear();
-    for position in positions {
-        // One table's keys are of the same types, so the bytes of a cell need no tag; a length keeps
-        // neighbours apart.
-        match row.cell(position)? {
-            Cell::I64(value) => out.extend(value.to_le_bytes()),
-            Cell::Uuid(value) => out.extend(value),
-            Cell::Timestamp(value) => out.extend(value.micros().to_le_bytes()),
-            Cell::Date(value) => out.extend(value.days().to_le_bytes()),
-            Cell::Text(value) => encode_bytes(value.as_bytes(), out),
-            Cell::Bytes(value) => encode_bytes(value, out),
-            other => {
-                let message = format!("a key cannot be {}", other.kind_name());
-                return Err(Error::new(ErrorKind::Data, message));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    out.extend(bytes.len().to_le_bytes());
-    out.extend(bytes);
 }
 
 #[cfg(test)]

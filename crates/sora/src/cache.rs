@@ -1,0 +1,205 @@
+//! Rows that are kept in memory, and never older than a write of this process.
+
+mod coherence;
+mod entity;
+mod fence;
+mod flight;
+mod memory;
+mod mode;
+#[cfg(all(test, sora_model))]
+mod model;
+mod numbers;
+mod policy;
+mod space;
+mod sync;
+#[cfg(all(test, feature = "derive", not(sora_model)))]
+mod tests;
+mod touched;
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sora_core::{Entity, Schema};
+
+pub(crate) use self::coherence::Coherent;
+pub(crate) use self::entity::{Call, EntityCache};
+use self::memory::Memory;
+pub use self::mode::CacheMode;
+pub use self::numbers::CacheNumbers;
+pub(crate) use self::numbers::SAMPLE;
+pub use self::policy::CachePolicy;
+use self::space::Space;
+use crate::{Clock, SystemClock};
+
+/// Which tables are cached, and how: given to [`SoraBuilder::cache`](crate::SoraBuilder::cache).
+///
+/// [`Repository::get`](crate::Repository::get) and [`get_many`](crate::Repository::get_many) are then
+/// answered from memory where they can be. All that is written through the same [`Sora`](crate::Sora)
+/// keeps the cache true: single writes, batches, writes by filter, native statements that name their
+/// tables, and transactions at their commit. A look-up that begins after a write has ended never
+/// gives what was there before it. What other programs write, triggers, and the cascades of foreign
+/// keys are seen when the time to live is over, or when they are told by
+/// [`Repository::invalidate`](crate::Repository::invalidate).
+///
+/// Queries, counts and streams are not cached, and inside a transaction nothing is.
+///
+/// ```
+/// # #[cfg(feature = "derive")]
+/// # mod example {
+/// use sora::{Cache, CachePolicy, Entity, Sora};
+///
+/// #[derive(Debug, Entity)]
+/// #[sora(table = "accounts")]
+/// struct Account {
+///     #[sora(key)]
+///     owner: String,
+///     balance: i64,
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # pub async fn main() -> sora::Result<()> {
+/// let cache = Cache::new().entity::<Account>(CachePolicy::new().time_to_live_ms(5_000));
+/// let store = Sora::builder().cache(cache).open("memory:").await?;
+/// store.ensure_schema::<Account>().await?;
+/// let accounts = store.repository::<Account>().await?;
+/// accounts.insert(&Account { owner: "Ada".into(), balance: 5 }).await?;
+///
+/// accounts.get("Ada").await?; // from the store
+/// accounts.get("Ada").await?; // from memory
+/// accounts.patch("Ada", [Account::BALANCE.add(7)]).await?;
+/// assert_eq!(accounts.get("Ada").await?.unwrap().balance, 12);
+/// let numbers = accounts.cache_numbers().unwrap();
+/// assert_eq!((numbers.hits, numbers.misses), (1, 2));
+/// # Ok(())
+/// # }
+/// # }
+/// # #[cfg(feature = "derive")]
+/// # example::main().unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Cache {
+    tables: HashMap<Box<str>, CachePolicy>,
+    all: Option<CachePolicy>,
+    clock: Arc<dyn Clock>,
+}
+
+/// The caches of one store.
+#[derive(Debug)]
+pub(crate) struct Caches {
+    config: Cache,
+    tables: RwLock<HashMap<Box<str>, Vec<Entry>>>,
+}
+
+/// The cache of one entity.
+struct Entry {
+    entity: TypeId,
+    space: Arc<Space>,
+    /// Its [`EntityCache`].
+    cache: Box<dyn Any + Send + Sync>,
+}
+
+impl Cache {
+    /// Returns a configuration by which no table is cached.
+    pub fn new() -> Self {
+        Self { tables: HashMap::new(), all: None, clock: Arc::new(SystemClock::new()) }
+    }
+
+    /// Caches the rows of an entity.
+    pub fn entity<E: Entity>(self, policy: CachePolicy) -> Self {
+        match E::schema() {
+            Ok(schema) => self.table(schema.table(), policy),
+            // Its repository says what is wrong with it.
+            Err(_) => self,
+        }
+    }
+
+    /// Caches the rows of the entities of a table.
+    pub fn table(mut self, name: &str, policy: CachePolicy) -> Self {
+        self.tables.insert(name.into(), policy);
+        self
+    }
+
+    /// Caches the rows of all entities that have no policy of their own.
+    pub fn all(mut self, policy: CachePolicy) -> Self {
+        self.all = Some(policy);
+        self
+    }
+
+    /// Measures times to live by this clock: that of the system by default.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+}
+
+impl Caches {
+    pub(crate) fn new(config: Cache) -> Self {
+        Self { config, tables: RwLock::default() }
+    }
+
+    /// Returns the cache of an entity whose table is open, by the table's name in the store; none if
+    /// it is not to be cached.
+    pub(crate) fn open<E: Entity>(&self, schema: &Schema, live: &str) -> Option<EntityCache<E>> {
+        let policy = *self.config.tables.get(schema.table()).or(self.config.all.as_ref())?;
+        if schema.key().is_empty() {
+            return None;
+        }
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        let entries = tables.entry(live.into()).or_default();
+        let found = entries.iter().find(|entry| entry.entity == TypeId::of::<E>());
+        if let Some(cache) = found.and_then(|entry| entry.cache.downcast_ref::<EntityCache<E>>()) {
+            return Some(cache.clone());
+        }
+        let memory = Arc::new(Memory::<E>::new(policy));
+        let key = schema.key().iter().map(|at| schema.column(*at).name.clone()).collect();
+        let clock = self.config.clock.clone();
+        let space = Arc::new(Space::new(policy, key, memory.clone(), clock));
+        let cache = EntityCache::new(space.clone(), memory);
+        let entity = TypeId::of::<E>();
+        entries.push(Entry { entity, space, cache: Box::new(cache.clone()) });
+        Some(cache)
+    }
+
+    /// The caches that hold rows of a table.
+    fn of_table(&self, live: &str) -> Vec<Arc<Space>> {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = tables.get(live).map(Vec::as_slice).unwrap_or_default();
+        entries.iter().map(|entry| entry.space.clone()).collect()
+    }
+
+    /// The same for a name that a caller wrote.
+    fn of_named(&self, name: &str) -> Vec<Arc<Space>> {
+        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let same = |live: &str| live.eq_ignore_ascii_case(last_part(name));
+        let entries = tables.iter().filter(|(live, _)| same(live)).flat_map(|(_, all)| all);
+        entries.map(|entry| entry.space.clone()).collect()
+    }
+}
+
+/// The name without its schema and quotes.
+fn last_part(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name).trim_matches(['"', '`', '[', ']'])
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("tables", &self.tables)
+            .field("all", &self.all)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.space.fmt(f)
+    }
+}

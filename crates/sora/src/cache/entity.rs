@@ -1,0 +1,193 @@
+//! The cache of one entity, as its repository uses it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Instant;
+
+use sora_core::{AsKey, Entity, Operation, Result, Row, RowBuffer};
+
+use super::memory::{Memory, Probe, typed};
+use super::numbers::count;
+use super::space::{Space, SpaceKey};
+use super::{CacheMode, CacheNumbers};
+use crate::Table;
+use crate::key_bytes::KeyBytes;
+
+/// The entities of a table in memory, and how the others are loaded.
+pub(crate) struct EntityCache<E> {
+    space: Arc<Space>,
+    memory: Arc<Memory<E>>,
+}
+
+/// What memory answers: the entity, or that there is none.
+pub(crate) struct Answer<E>(pub(crate) Option<Arc<E>>);
+
+/// From where, and how, a look-up was called.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) mode: CacheMode,
+    pub(crate) location: &'static Location<'static>,
+}
+
+impl<E: Entity> EntityCache<E> {
+    pub(super) fn new(space: Arc<Space>, memory: Arc<Memory<E>>) -> Self {
+        Self { space, memory }
+    }
+
+    /// Answers from memory, if it can. Nothing here waits or allocates.
+    #[inline]
+    pub(crate) fn hit<K: AsKey<E::Key>>(&self, key: &K, call: Call<'_>) -> Option<Answer<E>> {
+        if !call.mode.reads() {
+            return None;
+        }
+        let mut bytes = KeyBytes::new();
+        // What is no key is refused where it is loaded.
+        key.encode_key(&mut bytes).ok()?;
+        let cells = || call.table.key(|out| key.encode_key(out));
+        self.probe(bytes.as_slice(), self.space.now_ms(), cells, call)
+    }
+
+    /// Loads an entity that memory has not.
+    pub(crate) async fn load(&self, key: RowBuffer, call: Call<'_>) -> Result<Option<Arc<E>>> {
+        let key = SpaceKey::new(key)?;
+        let loaded = self.space.load(call.table, key, call.mode, call.location).await?;
+        loaded.map(typed::<E>).transpose()
+    }
+
+    /// Returns one slot for each key, in their order.
+    pub(crate) async fn get_many(
+        &self,
+        keys: &RowBuffer,
+        call: Call<'_>,
+    ) -> Result<Vec<Option<Arc<E>>>> {
+        let mut slots: Vec<Option<Arc<E>>> = vec![None; keys.len()];
+        let mut missed = Vec::new();
+        let mut places: Vec<Vec<usize>> = Vec::new();
+        let mut known: HashMap<Box<[u8]>, usize> = HashMap::new();
+        let now_ms = self.space.now_ms();
+        for (place, cells) in keys.iter().enumerate() {
+            let key = || {
+                let mut one = RowBuffer::new(cells.width());
+                one.push(&cells).map(|()| one)
+            };
+            let bytes = KeyBytes::of(&cells)?;
+            if let Some(at) = known.get(bytes.as_slice()) {
+                places[*at].push(place);
+                continue;
+            }
+            if call.mode.reads()
+                && let Some(hit) = self.probe(bytes.as_slice(), now_ms, key, call)
+            {
+                slots[place] = hit.0;
+                continue;
+            }
+            known.insert(bytes.as_slice().into(), missed.len());
+            missed.push(SpaceKey::new(key()?)?);
+            places.push(vec![place]);
+        }
+        if missed.is_empty() {
+            return Ok(slots);
+        }
+        let loaded = self.space.load_many(call.table, missed, call.mode, call.location).await?;
+        for (found, places) in loaded.into_iter().zip(places) {
+            let Some(found) = found.map(typed::<E>).transpose()? else { continue };
+            for place in places {
+                slots[place] = Some(found.clone());
+            }
+        }
+        Ok(slots)
+    }
+
+    /// Takes one key out.
+    pub(crate) fn invalidate(&self, key: RowBuffer) -> Result<()> {
+        self.space.invalidate(&SpaceKey::new(key)?.bytes);
+        Ok(())
+    }
+
+    /// Takes all out.
+    pub(crate) fn invalidate_all(&self) {
+        self.space.invalidate_all();
+    }
+
+    pub(crate) fn numbers(&self) -> CacheNumbers {
+        self.space.numbers()
+    }
+
+    /// Caches whatever is loaded from here on: to see that tests notice.
+    #[cfg(all(test, feature = "derive", not(sora_model)))]
+    pub(crate) fn fence_is_removed(&self, is_removed: bool) {
+        self.space.fence.is_removed.store(is_removed, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// `cells` gives the key as the store has it.
+    #[inline]
+    fn probe(
+        &self,
+        bytes: &[u8],
+        now_ms: u64,
+        cells: impl FnOnce() -> Result<RowBuffer>,
+        call: Call<'_>,
+    ) -> Option<Answer<E>> {
+        let is_sampled = self.space.counters.look_up();
+        match self.memory.probe(bytes, now_ms) {
+            Probe::Fresh(Some(found)) if !is_sampled => Some(Answer(Some(found))),
+            probe => self.settle(probe, cells, (is_sampled, bytes, now_ms), call),
+        }
+    }
+
+    /// All but a plain hit.
+    #[cold]
+    fn settle(
+        &self,
+        probe: Probe<E>,
+        cells: impl FnOnce() -> Result<RowBuffer>,
+        (is_sampled, bytes, now_ms): (bool, &[u8], u64),
+        call: Call<'_>,
+    ) -> Option<Answer<E>> {
+        let counters = &self.space.counters;
+        let found = match probe {
+            Probe::Fresh(Some(found)) => Some(found),
+            Probe::Fresh(None) => {
+                count(&counters.missing_hits);
+                None
+            }
+            Probe::Aging(found, is_stale) => {
+                if is_stale {
+                    count(&counters.stale);
+                }
+                if call.mode.fills()
+                    && let Ok(key) = cells().and_then(SpaceKey::new)
+                {
+                    self.space.refresh(call.table, key, call.location);
+                }
+                Some(found)
+            }
+            Probe::Nothing => {
+                count(&counters.misses);
+                return None;
+            }
+        };
+        if is_sampled {
+            // It is looked up once more, to be measured: the clock costs more than the look-up.
+            let started = Instant::now();
+            drop(self.memory.probe(bytes, now_ms));
+            call.table.sampled(Operation::Get, started.elapsed(), found.is_some(), call.location);
+        }
+        Some(Answer(found))
+    }
+}
+
+impl<E> Clone for EntityCache<E> {
+    fn clone(&self) -> Self {
+        Self { space: self.space.clone(), memory: self.memory.clone() }
+    }
+}
+
+impl<E> fmt::Debug for EntityCache<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EntityCache").field("space", &self.space).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,270 @@
+//! The rows of one table in memory, as values of one entity.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use sora_core::{Cell, Entity, Error, ErrorKind, Result, Row};
+
+use super::CachePolicy;
+
+/// A value of an entity whose type is not known here.
+pub(crate) type Erased = Arc<dyn Any + Send + Sync>;
+
+/// The entities of a table by the bytes of their keys, and the keys that have none.
+pub(crate) struct Memory<E> {
+    present: Cache<Box<[u8]>, Held<E>, ByBytes>,
+    missing: Cache<Box<[u8]>, Times>,
+    /// What was cached before it changed is dead, and is taken out when it is met.
+    era: AtomicU64,
+    policy: CachePolicy,
+    /// What an entry weighs at least, so that the bound of bytes is one of entries as well.
+    weight_min: u64,
+}
+
+/// What the parts of the cache do that know no entity.
+pub(crate) trait MemoryTier: fmt::Debug + Send + Sync {
+    /// Makes a row an entity, and says how many bytes its cells have.
+    fn decode(&self, row: &dyn Row) -> Result<(Erased, u64)>;
+
+    /// Puts in what a load gave; says whether it is there now.
+    fn fill(&self, key: &[u8], value: Option<&(Erased, u64)>, lives: Lives) -> bool;
+
+    /// Takes a key out, because its row was written.
+    fn remove(&self, key: &[u8]);
+
+    /// Takes all out.
+    fn clear(&self);
+
+    /// What may be handed out of a key because the store has failed.
+    fn stale(&self, key: &[u8], now_ms: u64) -> Option<Erased>;
+
+    /// How many entries there are, and the bytes that they are counted with.
+    fn size(&self) -> (u64, u64);
+}
+
+/// From when on an entry is old, in milliseconds of the cache's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "units come last")]
+pub(crate) struct Lives {
+    /// From here on it is loaded again in the background.
+    pub(super) refresh_ms: u64,
+    /// From here on it is stale.
+    pub(super) fresh_ms: u64,
+    /// From here on it is gone.
+    pub(super) gone_ms: u64,
+}
+
+/// What is known of a key.
+#[derive(Debug)]
+pub(crate) enum Probe<E> {
+    /// The row, or that there is none.
+    Fresh(Option<Arc<E>>),
+    /// The row, which is to be loaded again in the background; and whether it is stale already.
+    Aging(Arc<E>, bool),
+    /// Nothing that can be handed out.
+    Nothing,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    lives: Lives,
+    era: u64,
+}
+
+struct Held<E> {
+    value: Arc<E>,
+    times: Times,
+    weight: u64,
+}
+
+#[derive(Clone, Debug)]
+struct ByBytes;
+
+/// What an entry needs beside its cells: its place in the map, its key's and its value's headers.
+const OVERHEAD_BYTES: u64 = 160;
+
+impl<E: Entity> Memory<E> {
+    pub(super) fn new(policy: CachePolicy) -> Self {
+        let entries = policy.entries_max.max(1);
+        let bytes = policy.bytes_max.max(1);
+        let weight_min = (bytes / entries as u64).max(1);
+        let mut options = OptionsBuilder::new();
+        options.estimated_items_capacity(entries).weight_capacity(bytes);
+        // It fails only without the two numbers that are given.
+        let present = match options.build() {
+            Ok(options) => Cache::with_options(
+                options,
+                ByBytes,
+                DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
+            ),
+            Err(_) => Cache::with_weighter(entries, bytes, ByBytes),
+        };
+        let missing = Cache::new(policy.missing_entries_max.max(1));
+        Self { present, missing, era: AtomicU64::new(0), policy, weight_min }
+    }
+
+    /// Looks a key up. No allocation, no lock but that of the map's part.
+    #[inline]
+    pub(super) fn probe(&self, key: &[u8], now_ms: u64) -> Probe<E> {
+        match self.present.get(key) {
+            Some(held) if now_ms < held.times.lives.refresh_ms && self.is_current(held.times) => {
+                Probe::Fresh(Some(held.value))
+            }
+            Some(held) => self.probe_aging(held, now_ms),
+            None => self.probe_missing(key, now_ms),
+        }
+    }
+
+    #[cold]
+    fn probe_aging(&self, held: Held<E>, now_ms: u64) -> Probe<E> {
+        let Lives { fresh_ms, .. } = held.times.lives;
+        let served_ms = fresh_ms.saturating_add(self.policy.stale_while_revalidate_ms);
+        match self.is_current(held.times) && now_ms < served_ms {
+            true => Probe::Aging(held.value, now_ms >= fresh_ms),
+            false => Probe::Nothing,
+        }
+    }
+
+    fn probe_missing(&self, key: &[u8], now_ms: u64) -> Probe<E> {
+        match self.missing.get(key) {
+            Some(times) if now_ms < times.lives.fresh_ms && self.is_current(times) => {
+                Probe::Fresh(None)
+            }
+            _ => Probe::Nothing,
+        }
+    }
+
+    #[inline]
+    fn is_current(&self, times: Times) -> bool {
+        times.era == self.era.load(Ordering::Acquire)
+    }
+}
+
+impl<E: Entity> MemoryTier for Memory<E> {
+    fn decode(&self, row: &dyn Row) -> Result<(Erased, u64)> {
+        let mut bytes = size_of::<E>() as u64 + OVERHEAD_BYTES;
+        for position in 0..row.width() {
+            bytes += match row.cell(position)? {
+                Cell::Text(text) | Cell::Json(text) => text.len() as u64,
+                Cell::Bytes(held) => held.len() as u64,
+                _ => 0,
+            };
+        }
+        Ok((Arc::new(E::decode(row)?), bytes))
+    }
+
+    fn fill(&self, key: &[u8], value: Option<&(Erased, u64)>, lives: Lives) -> bool {
+        // Whatever else was known of the key is not true any more, also where nothing is kept.
+        self.missing.remove(key);
+        let times = Times { lives, era: self.era.load(Ordering::Acquire) };
+        let Some((value, bytes)) = value else {
+            self.present.remove(key);
+            if self.policy.missing_entries_max > 0 && lives.gone_ms > 0 {
+                self.missing.insert(key.into(), times);
+            }
+            return true;
+        };
+        let weight = (bytes + key.len() as u64).max(self.weight_min);
+        let fits = weight <= self.present.shard_capacity() && self.policy.entries_max > 0;
+        match value.clone().downcast::<E>() {
+            Ok(value) if fits && lives.gone_ms > 0 => {
+                self.present.insert(key.into(), Held { value, times, weight });
+                true
+            }
+            _ => {
+                self.present.remove(key);
+                fits
+            }
+        }
+    }
+
+    fn remove(&self, key: &[u8]) {
+        self.missing.remove(key);
+        if !self.policy.stale_after_write {
+            self.present.remove(key);
+        } else if let Some(mut held) = self.present.peek(key) {
+            // Never fresh again, and kept for when the store fails.
+            held.times.era = u64::MAX;
+            self.present.insert(key.into(), held);
+        }
+    }
+
+    fn clear(&self) {
+        self.era.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn stale(&self, key: &[u8], now_ms: u64) -> Option<Erased> {
+        let held = self.present.peek(key)?;
+        let is_allowed = self.policy.stale_after_write || self.is_current(held.times);
+        (is_allowed && now_ms < held.times.lives.gone_ms).then_some(held.value as Erased)
+    }
+
+    fn size(&self) -> (u64, u64) {
+        (self.present.len() as u64, self.present.weight())
+    }
+}
+
+impl Lives {
+    /// How long what is loaded now lives, with some of its time taken off by chance.
+    pub(super) fn new(policy: &CachePolicy, is_there: bool, now_ms: u64, chance: u64) -> Self {
+        let time_ms = match is_there {
+            true => policy.time_to_live_ms,
+            false => policy.missing_time_to_live_ms,
+        };
+        if time_ms == 0 {
+            return Self { refresh_ms: 0, fresh_ms: 0, gone_ms: 0 };
+        }
+        if time_ms == u64::MAX {
+            return Self { refresh_ms: u64::MAX, fresh_ms: u64::MAX, gone_ms: u64::MAX };
+        }
+        let share = |percent: u8| u128::from(time_ms) * u128::from(percent) / 100;
+        // Of a whole jitter, as much as the lot says: never all of a time that is not 0.
+        let jitter = (share(policy.jitter_percent) * u128::from(chance >> 32)) >> 32;
+        let small = |time: u128| u64::try_from(time).unwrap_or(u64::MAX);
+        let lives_ms = time_ms.saturating_sub(small(jitter)).max(1);
+        let fresh_ms = now_ms.saturating_add(lives_ms);
+        let early_ms = match is_there {
+            true => small(share(policy.refresh_early_percent)),
+            false => 0,
+        };
+        let extra_ms = match is_there {
+            true => policy.stale_while_revalidate_ms.max(policy.stale_if_error_ms),
+            false => 0,
+        };
+        Self {
+            refresh_ms: fresh_ms.saturating_sub(early_ms).max(now_ms.saturating_add(1)),
+            fresh_ms,
+            gone_ms: fresh_ms.saturating_add(extra_ms),
+        }
+    }
+}
+
+impl<E> Clone for Held<E> {
+    fn clone(&self) -> Self {
+        Self { value: self.value.clone(), times: self.times, weight: self.weight }
+    }
+}
+
+impl<E> Weighter<Box<[u8]>, Held<E>> for ByBytes {
+    fn weight(&self, _: &Box<[u8]>, held: &Held<E>) -> u64 {
+        held.weight
+    }
+}
+
+impl<E> fmt::Debug for Memory<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+/// Returns a value as one of its entity.
+pub(super) fn typed<E: Entity>(value: Erased) -> Result<Arc<E>> {
+    value.downcast::<E>().map_err(|_| {
+        Error::new(ErrorKind::Internal, "the cache of one entity holds a value of another")
+    })
+}
