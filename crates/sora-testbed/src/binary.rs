@@ -36,10 +36,11 @@ pub fn missing() -> Vec<Missing> {
     PROGRAMS.iter().filter(|program| find(program.binary).is_none()).copied().collect()
 }
 
-const PROGRAMS: [Missing; 3] = [
+const PROGRAMS: [Missing; 4] = [
     Missing { binary: "postgres", package: "postgresql" },
     Missing { binary: "initdb", package: "postgresql" },
     Missing { binary: "pgbouncer", package: "pgbouncer" },
+    Missing { binary: "redis-server", package: "redis-server" },
 ];
 
 /// Returns the path of a program that stands alone.
@@ -110,8 +111,11 @@ mod tests {
     fn what_is_missing_says_how_to_get_it() {
         let error = program("no-such-program").expect_err("missing");
         assert!(error.to_string().contains("apt-get install"), "{error}");
-        let missing = PROGRAMS[2].to_string();
-        assert!(missing.contains("`apt-get install pgbouncer`"), "{missing}");
-        assert!(missing.contains("`cargo xtask ci --install-services`"), "{missing}");
+        for program in PROGRAMS {
+            let missing = program.to_string();
+            let install = format!("`apt-get install {}`", program.package);
+            assert!(missing.contains(&install), "{missing}");
+            assert!(missing.contains("`cargo xtask ci --install-services`"), "{missing}");
+        }
     }
 }

@@ -162,6 +162,23 @@ pub(crate) fn run(mut command: Command) -> io::Result<()> {
     Err(io::Error::other(message))
 }
 
+/// Asks again and again until something is so.
+///
+/// # Errors
+///
+/// What the question says, and if it takes more than a minute: with `what` should be so.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
+    let started = Instant::now();
+    while !is_so()? {
+        if started.elapsed() > READY_MAX {
+            let message = format!("waited for {} s until {what}", READY_MAX.as_secs());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+        }
+        thread::sleep(POLL);
+    }
+    Ok(())
+}
+
 fn end_of(text: &str) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(LOG_LINES_MAX)..].join(" | ")

@@ -1,7 +1,11 @@
 //! A proxy between a client and a server that does harm where it is told to.
 
+mod answers;
 mod fault;
+mod frames;
+mod redis;
 mod relay;
+mod wire;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
@@ -12,9 +16,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use fault::{Direction, Fault, FaultAction};
+pub use redis::RedisProxy;
+pub use wire::PushAction;
 
 use crate::url::Url;
 use fault::Faults;
+use wire::Wire;
 
 /// A TCP proxy on a port of the loopback address. It runs on a thread of its own, so that a test's
 /// runtime may be paused or blocked; dropping it resets all connections.
@@ -35,19 +42,20 @@ impl FaultProxy {
     ///
     /// If the host has no address, or no port is free.
     pub fn start(host: &str, port: u16) -> io::Result<Self> {
-        let host = host.trim_matches(['[', ']']);
-        let server = (host, port).to_socket_addrs()?.next().ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, format!("{host:?} has no address"))
-        })?;
+        Self::launch(host, port, None)
+    }
+
+    fn launch(host: &str, port: u16, wire: Option<Arc<Wire>>) -> io::Result<Self> {
+        let server = resolve(host, port)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let faults = Arc::new(Faults::new());
+        let faults = Arc::new(Faults::new(server));
         let (stop, stopped) = watch::channel(false);
         let shared = faults.clone();
         let thread = thread::Builder::new().name("fault-proxy".into()).spawn(move || {
-            runtime.block_on(relay::serve(listener, server, &shared, stopped));
+            runtime.block_on(relay::serve(listener, &shared, wire.as_ref(), stopped));
         })?;
         Ok(Self { address, faults, stop, thread: Some(thread) })
     }
@@ -97,6 +105,22 @@ impl FaultProxy {
         self.faults.stall(direction);
     }
 
+    /// Loses all that the connections that there are carry in one direction from now on, and that they
+    /// end: they stay half open, as behind a router that forgot them. New ones are not affected.
+    pub fn lose(&self, direction: Direction) {
+        self.faults.lose(direction);
+    }
+
+    /// Leads new connections to another server.
+    ///
+    /// # Errors
+    ///
+    /// If the host has no address.
+    pub fn redirect(&self, host: &str, port: u16) -> io::Result<()> {
+        self.faults.redirect(resolve(host, port)?);
+        Ok(())
+    }
+
     /// Resets all connections that there are.
     pub fn reset_all(&self) {
         self.faults.reset_all();
@@ -126,4 +150,11 @@ impl Drop for FaultProxy {
             let _ = thread.join();
         }
     }
+}
+
+fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let host = host.trim_matches(['[', ']']);
+    (host, port).to_socket_addrs()?.next().ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("{host:?} has no address"))
+    })
 }

@@ -1,5 +1,6 @@
 //! The faults of a proxy: what is armed, and what has happened.
 
+use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -53,6 +54,14 @@ pub(super) enum Step {
     Do(FaultAction, usize),
 }
 
+/// A connection, and what had been done to others when it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Connection {
+    pub(super) server: SocketAddr,
+    resets: usize,
+    losses: [usize; 2],
+}
+
 #[derive(Debug)]
 pub(super) struct Faults {
     state: Mutex<State>,
@@ -60,8 +69,9 @@ pub(super) struct Faults {
     changes: watch::Sender<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    server: SocketAddr,
     armed: Vec<Fault>,
     fired: usize,
     connections: usize,
@@ -77,12 +87,28 @@ struct State {
 struct Way {
     delay: Option<Duration>,
     is_stalled: bool,
+    /// Counts how often all connections were told to lose what they carry.
+    losses: usize,
     passed: u64,
 }
 
 impl Faults {
-    pub(super) fn new() -> Self {
-        Self { state: Mutex::default(), changes: watch::Sender::new(0) }
+    pub(super) fn new(server: SocketAddr) -> Self {
+        let state = State {
+            server,
+            armed: Vec::new(),
+            fired: 0,
+            connections: 0,
+            refuse: false,
+            resets: 0,
+            clears: 0,
+            ways: [Way::default(); 2],
+        };
+        Self { state: Mutex::new(state), changes: watch::Sender::new(0) }
+    }
+
+    pub(super) fn redirect(&self, server: SocketAddr) {
+        self.change(|state| state.server = server);
     }
 
     pub(super) fn arm(&self, fault: Fault) {
@@ -116,6 +142,10 @@ impl Faults {
         self.change(|state| state.way(direction).is_stalled = true);
     }
 
+    pub(super) fn lose(&self, direction: Direction) {
+        self.change(|state| state.way(direction).losses += 1);
+    }
+
     pub(super) fn refuse(&self, refuse: bool) {
         self.change(|state| state.refuse = refuse);
     }
@@ -132,22 +162,47 @@ impl Faults {
         self.state().way(direction).passed
     }
 
-    /// Counts a new connection; returns whether it is refused, and the resets before it.
-    pub(super) fn connect(&self) -> (bool, usize) {
+    /// Counts a new connection; none if it is refused.
+    pub(super) fn connect(&self) -> Option<Connection> {
         let mut state = self.state();
         state.connections += 1;
-        (state.refuse, state.resets)
+        let losses = state.ways.map(|way| way.losses);
+        let connection = Connection { server: state.server, resets: state.resets, losses };
+        (!state.refuse).then_some(connection)
     }
 
-    /// Waits until all connections are reset that were there at `resets`.
-    pub(super) async fn wait_reset(&self, resets: usize) {
-        self.wait(|state| state.resets > resets).await;
+    /// Waits until all connections are reset that were there with this one.
+    pub(super) async fn wait_reset(&self, connection: Connection) {
+        self.wait(|state| state.resets > connection.resets).await;
+    }
+
+    /// Whether what a connection carries in a direction is lost.
+    pub(super) fn is_lost(&self, direction: Direction, connection: Connection) -> bool {
+        let index = direction.index();
+        self.state().ways[index].losses > connection.losses[index]
+    }
+
+    /// Waits, for ever, if the other side is not told the end of a connection.
+    pub(super) async fn wait_told(&self, direction: Direction, connection: Connection) {
+        if self.is_lost(direction, connection) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// How long data in a direction is held back.
+    pub(super) fn delay_of(&self, direction: Direction) -> Option<Duration> {
+        self.state().way(direction).delay
+    }
+
+    /// How often all was cleared.
+    pub(super) fn clears(&self) -> usize {
+        self.state().clears
     }
 
     /// Waits while a direction is stalled; returns how long its data is held back.
     pub(super) async fn wait_open(&self, direction: Direction) -> Option<Duration> {
         self.wait(|state| !state.way(direction).is_stalled).await;
-        self.state().way(direction).delay
+        self.delay_of(direction)
     }
 
     /// Waits until what is stalled may go on: the next call of `clear` behind `clears`.
@@ -201,9 +256,15 @@ impl Faults {
 
 impl State {
     fn way(&mut self, direction: Direction) -> &mut Way {
-        match direction {
-            Direction::ToClient => &mut self.ways[0],
-            Direction::ToServer => &mut self.ways[1],
+        &mut self.ways[direction.index()]
+    }
+}
+
+impl Direction {
+    fn index(self) -> usize {
+        match self {
+            Self::ToClient => 0,
+            Self::ToServer => 1,
         }
     }
 }
@@ -214,7 +275,7 @@ mod tests {
 
     #[test]
     fn faults_happen_behind_their_bytes_and_once() {
-        let faults = Faults::new();
+        let faults = Faults::new(([127, 0, 0, 1], 1).into());
         let arm = |direction, after_bytes, action| {
             faults.arm(Fault { direction, after_bytes, action });
         };

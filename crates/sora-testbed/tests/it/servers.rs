@@ -23,12 +23,12 @@ pub(crate) async fn one(client: &Client, query: &str) -> String {
     row.unwrap_or_default().to_owned()
 }
 
-fn listens(port: u16) -> bool {
+pub(crate) fn listens(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
 
 /// The processes that work in a directory, as the guard finds them.
-fn works_in(directory: &Path) -> usize {
+pub(crate) fn works_in(directory: &Path) -> usize {
     let entries = fs::read_dir("/proc").expect("processes").flatten();
     let places = entries.filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok());
     places.filter(|place| place.starts_with(directory)).count()
