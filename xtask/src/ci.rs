@@ -4,9 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use sora_testbed::POSTGRES_URL;
-
-use crate::services::{self, Services};
+use crate::services::{Services, Shared};
 
 /// Runs all checks. What needs a tool that is not installed is left out, and said to be; servers that
 /// are missing fail it.
@@ -28,12 +26,12 @@ pub(crate) fn run(services: Services) -> Result<(), String> {
     })
 }
 
-/// Runs all tests, those in documentation too, on one PostgreSQL.
+/// Runs all tests, those in documentation too, on one PostgreSQL and one Redis.
 pub(crate) fn test(services: Services) -> Result<(), String> {
     services.check()?;
-    let postgres = services::start()?;
-    let url = postgres.as_ref().map(|postgres| (POSTGRES_URL, postgres.url("postgres")));
-    step("tests", || cargo_with(&["test", "--workspace", "--all-features"], url))
+    let shared = Shared::start()?;
+    let variables = shared.variables();
+    step("tests", || cargo_with(&["test", "--workspace", "--all-features"], variables))
 }
 
 fn step(name: &str, check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
@@ -45,13 +43,13 @@ fn step(name: &str, check: impl FnOnce() -> Result<(), String>) -> Result<(), St
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), String> {
-    cargo_with(arguments, None)
+    cargo_with(arguments, Vec::new())
 }
 
-fn cargo_with(arguments: &[&str], variable: Option<(&str, String)>) -> Result<(), String> {
+fn cargo_with(arguments: &[&str], variables: Vec<(&str, String)>) -> Result<(), String> {
     eprintln!("$ cargo {}", arguments.join(" "));
     let status = command(arguments)
-        .envs(variable)
+        .envs(variables)
         .env("RUSTDOCFLAGS", "-Dwarnings -Arustdoc::private_intra_doc_links")
         .status()
         .map_err(|error| format!("cargo cannot be started: {error}"))?;

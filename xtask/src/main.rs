@@ -14,8 +14,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   ci     all checks: tidy, format, lints, tests, documentation
-  test   the tests alone, on a PostgreSQL that is started for them; SORA_TEST_POSTGRES_URL names
-         another one
+  test   the tests alone, on a PostgreSQL and a Redis that are started for them;
+         SORA_TEST_POSTGRES_URL and SORA_TEST_REDIS_URL name others
   tidy   the house rules that no other tool knows
 
   --install-services   behind `ci` and `test`: installs the servers that the tests need and that are

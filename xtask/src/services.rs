@@ -3,7 +3,9 @@
 use std::env;
 use std::process::{Command, Stdio};
 
-use sora_testbed::{POSTGRES_URL, Postgres, PostgresOptions, missing};
+use sora_testbed::{
+    POSTGRES_URL, Postgres, PostgresOptions, REDIS_URL, Redis, RedisOptions, missing,
+};
 
 /// What is done about servers that are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +45,36 @@ impl Services {
     }
 }
 
-/// Starts the server of all tests, unless one is given.
-pub(crate) fn start() -> Result<Option<Postgres>, String> {
-    if env::var_os(POSTGRES_URL).is_some() {
-        return Ok(None);
+/// The servers that all tests share; none where one is given. They end when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    postgres: Option<Postgres>,
+    redis: Option<Redis>,
+}
+
+impl Shared {
+    /// Starts them.
+    pub(crate) fn start() -> Result<Self, String> {
+        let is_given = |variable| env::var_os(variable).is_some();
+        let postgres = match is_given(POSTGRES_URL) {
+            true => Ok(None),
+            false => Postgres::start(&PostgresOptions::new()).map(Some),
+        };
+        let redis = match is_given(REDIS_URL) {
+            true => Ok(None),
+            false => Redis::start(&RedisOptions::new()).map(Some),
+        };
+        let text = |error: std::io::Error| error.to_string();
+        Ok(Self { postgres: postgres.map_err(text)?, redis: redis.map_err(text)? })
     }
-    let started = Postgres::start(&PostgresOptions::new());
-    started.map(Some).map_err(|error| error.to_string())
+
+    /// The variables that say to the tests where they are.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        let postgres = self.postgres.as_ref();
+        let postgres = postgres.map(|postgres| (POSTGRES_URL, postgres.url("postgres")));
+        let redis = self.redis.as_ref().map(|redis| (REDIS_URL, redis.url()));
+        postgres.into_iter().chain(redis).collect()
+    }
 }
 
 fn install() -> Result<(), String> {
