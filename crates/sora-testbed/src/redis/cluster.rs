@@ -3,6 +3,7 @@
 use std::io;
 
 use super::migration::SlotMigration;
+use super::server::{STARTS_MAX, is_taken};
 use super::topology::{NodeView, Topology};
 use super::{Redis, RedisOptions};
 use crate::daemon::until;
@@ -12,6 +13,8 @@ use crate::port::free_port;
 const SLOTS: u16 = 16_384;
 const MASTERS: usize = 3;
 const NODES: usize = 2 * MASTERS;
+/// How often it is asked whether the nodes have met before they are told to meet again.
+const MEET_POLLS: usize = 200;
 /// How long a node may be silent until the others call it dead; a failover takes two or three times
 /// that. Shorter, a busy machine would fail over by itself.
 const NODE_TIMEOUT_MS: &str = "1000";
@@ -48,19 +51,8 @@ impl RedisCluster {
         let mut nodes = Vec::with_capacity(NODES);
         let mut ports = Vec::with_capacity(NODES);
         for _ in 0..NODES {
-            // Redis would add 10,000 to its port, where the system's own ports begin.
-            let bus = free_port()?;
-            let mut settings = RedisOptions::new()
-                .set("cluster-enabled", "yes")
-                .set("cluster-port", &bus.to_string())
-                .set("cluster-node-timeout", NODE_TIMEOUT_MS)
-                .set("cluster-replica-validity-factor", "0")
-                .set("cluster-require-full-coverage", "no")
-                .set("cluster-allow-replica-migration", "no");
-            let given = options.clone();
-            settings.settings.extend(given.settings);
-            let options = RedisOptions { settings: settings.settings, ..given };
-            nodes.push(Redis::launch("cluster", &options, None)?);
+            let (node, bus) = launch(options)?;
+            nodes.push(node);
             ports.push(bus);
         }
         let id = |node: &Redis| {
@@ -100,7 +92,7 @@ impl RedisCluster {
     ///
     /// If no node runs, or the slot has none.
     pub fn master_of(&self, slot: u16) -> io::Result<&Redis> {
-        let topology = Topology::of(self.any()?)?;
+        let topology = self.topology()?;
         let master = topology.master_of(slot).and_then(|view| self.by_id(&view.id));
         master.ok_or_else(|| io::Error::other(format!("slot {slot} has no master")))
     }
@@ -111,7 +103,7 @@ impl RedisCluster {
     ///
     /// If no node runs, or none that runs is its replica.
     pub fn replica_of(&self, slot: u16) -> io::Result<&Redis> {
-        let topology = Topology::of(self.any()?)?;
+        let topology = self.topology()?;
         let master = topology.master_of(slot).map(|view| &view.id);
         let follows = |view: &&NodeView| master.is_some() && view.primary.as_ref() == master;
         let replicas = topology.nodes().iter().filter(follows);
@@ -150,7 +142,11 @@ impl RedisCluster {
     ///
     /// If it takes more than a minute, such as when a master and its replica are dead.
     pub fn settle(&self) -> io::Result<()> {
-        until("the nodes of the cluster agree", || self.agree())
+        until("the nodes of the cluster agree", || match self.agree() {
+            // A replica that has just been sent its data says nothing else meanwhile.
+            Err(error) if error.to_string().starts_with("LOADING") => Ok(false),
+            agree => agree,
+        })
     }
 
     /// Begins to move a slot to another node: clients are sent there (`ASK`) for keys that it has.
@@ -219,8 +215,20 @@ impl RedisCluster {
         self.nodes.get(at)
     }
 
+    /// What the first node says that has something to say.
+    fn topology(&self) -> io::Result<Topology> {
+        let mut last = None;
+        for node in self.running() {
+            match Topology::of(node) {
+                Ok(topology) => return Ok(topology),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(none_runs))
+    }
+
     fn any(&self) -> io::Result<&Redis> {
-        self.running().next().ok_or_else(|| io::Error::other("no node of the cluster runs"))
+        self.running().next().ok_or_else(none_runs)
     }
 
     /// Makes the nodes, which know nothing of each other, one cluster.
@@ -233,11 +241,13 @@ impl RedisCluster {
             // Else they begin with the same, and settle it among themselves.
             node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch.to_string()])?;
         }
-        for (node, bus) in self.nodes.iter().zip(bus_ports).skip(1) {
-            let (port, bus) = (node.port().to_string(), bus.to_string());
-            masters[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?;
-        }
+        let mut polls = 0;
         until("the nodes of the cluster know each other", || {
+            // A busy machine may take too long for them to meet, and then they must be told again.
+            if polls % MEET_POLLS == 0 {
+                self.meet(bus_ports)?;
+            }
+            polls += 1;
             let knows = |node| Ok(Topology::of(node)?.nodes().iter().filter(|n| n.is_well).count());
             let mut counts = self.nodes.iter().map(knows);
             counts.try_fold(true, |all, count: io::Result<usize>| Ok(all & (count? == NODES)))
@@ -246,6 +256,19 @@ impl RedisCluster {
             replica.command(&["CLUSTER", "REPLICATE", master])?;
         }
         self.settle()
+    }
+
+    /// Tells the first node where those are that it does not know.
+    fn meet(&self, bus_ports: &[u16]) -> io::Result<()> {
+        let first = &self.nodes[0];
+        let known = Topology::of(first)?;
+        for (node, bus) in self.nodes.iter().zip(bus_ports) {
+            if known.nodes().iter().all(|view| view.port != node.port()) {
+                let (port, bus) = (node.port().to_string(), bus.to_string());
+                first.command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?;
+            }
+        }
+        Ok(())
     }
 
     fn agree(&self) -> io::Result<bool> {
@@ -266,9 +289,37 @@ impl RedisCluster {
         }
         match first {
             Some(_) => Ok(true),
-            None => Err(io::Error::other("no node of the cluster runs")),
+            None => Err(none_runs()),
         }
     }
+}
+
+/// Starts a node that knows no other, and returns the port of its bus.
+fn launch(options: &RedisOptions) -> io::Result<(Redis, u16)> {
+    let mut tries = 1;
+    loop {
+        // Redis would add 10,000 to its port, where the system's own ports begin.
+        let bus = free_port()?;
+        let mut settings = RedisOptions::new()
+            .set("cluster-enabled", "yes")
+            .set("cluster-port", &bus.to_string())
+            .set("cluster-node-timeout", NODE_TIMEOUT_MS)
+            .set("cluster-replica-validity-factor", "0")
+            .set("cluster-require-full-coverage", "no")
+            .set("cluster-allow-replica-migration", "no")
+            .settings;
+        settings.extend(options.settings.iter().cloned());
+        match Redis::launch("cluster", &RedisOptions { settings, ..options.clone() }, None) {
+            Ok(node) => return Ok((node, bus)),
+            // Another process has taken the port that was just free.
+            Err(error) if tries < STARTS_MAX && is_taken(&error) => tries += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn none_runs() -> io::Error {
+    io::Error::other("no node of the cluster runs")
 }
 
 impl Redis {

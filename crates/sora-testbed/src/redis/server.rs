@@ -17,7 +17,7 @@ use crate::guard::{Guard, give, unprivileged};
 use crate::port::free_port;
 
 /// Another process may take the port that was just free.
-const STARTS_MAX: usize = 3;
+pub(super) const STARTS_MAX: usize = 3;
 /// Where Redis writes what it is told to save, and looks for what it has saved.
 const SNAPSHOT: &str = "dump.rdb";
 /// Where it keeps each write: a base, what came since, and a list of both.
@@ -88,14 +88,9 @@ impl Server {
             let port = free_port()?;
             match self.start(&address(port)) {
                 Ok(()) => return Ok(port),
-                Err(error) => {
-                    let is_taken = error.to_string().contains("Address already in use");
-                    if !is_taken || tries == STARTS_MAX {
-                        return Err(error);
-                    }
-                }
+                Err(error) if tries < STARTS_MAX && is_taken(&error) => tries += 1,
+                Err(error) => return Err(error),
             }
-            tries += 1;
         }
     }
 
@@ -164,6 +159,11 @@ impl Server {
     fn path(&self, name: &str) -> PathBuf {
         self.daemon.directory().join(name)
     }
+}
+
+/// Whether a server did not start for its port.
+pub(super) fn is_taken(error: &io::Error) -> bool {
+    error.to_string().contains("Address already in use")
 }
 
 /// The text of `redis.conf`.
