@@ -20,6 +20,7 @@ pub(crate) fn run(services: Services) -> Result<(), String> {
             cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-Dwarnings"])
         })?;
     }
+    step("model", model)?;
     test(services)?;
     step("documentation", || {
         cargo(&["doc", "--workspace", "--no-deps", "--all-features", "--document-private-items"])
@@ -32,6 +33,14 @@ pub(crate) fn test(services: Services) -> Result<(), String> {
     let shared = Shared::start()?;
     let variables = shared.variables();
     step("tests", || cargo_with(&["test", "--workspace", "--all-features"], variables))
+}
+
+/// Takes the protocol of loads and writes of the cache through every order of its steps. It is built
+/// apart, with the locks of loom.
+pub(crate) fn model() -> Result<(), String> {
+    let arguments = ["test", "-p", "sora", "--lib", "--no-default-features", "--target-dir"];
+    let arguments = [&arguments[..], &["target/model", "cache::model", "--", "--test-threads=1"]];
+    cargo_with(&arguments.concat(), vec![("RUSTFLAGS", "--cfg sora_model".to_owned())])
 }
 
 fn step(name: &str, check: impl FnOnce() -> Result<(), String>) -> Result<(), String> {

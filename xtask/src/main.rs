@@ -13,9 +13,10 @@ const INSTALL: &str = "--install-services";
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  ci     all checks: tidy, format, lints, tests, documentation
+  ci     all checks: tidy, format, lints, model, tests, documentation
   test   the tests alone, on a PostgreSQL and a Redis that are started for them;
          SORA_TEST_POSTGRES_URL and SORA_TEST_REDIS_URL name others
+  model  the cache's protocol of loads and writes, in every order of its steps, by loom
   tidy   the house rules that no other tool knows
 
   --install-services   behind `ci` and `test`: installs the servers that the tests need and that are
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         ["ci", INSTALL] => ci::run(Services::Installed),
         ["test"] => ci::test(Services::Found),
         ["test", INSTALL] => ci::test(Services::Installed),
+        ["model"] => ci::model(),
         ["tidy"] => tidy::run(),
         _ => {
             eprintln!("{USAGE}");

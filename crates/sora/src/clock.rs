@@ -11,10 +11,10 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// The time since a moment that does not change.
     fn now(&self) -> Duration;
 
-    /// The same time, up to a few milliseconds late where that is cheaper: what is asked for each
-    /// look-up in a cache.
-    fn coarse(&self) -> Duration {
-        self.now()
+    /// The same time in milliseconds, up to a few of them late where that is cheaper: what is asked
+    /// for each look-up in a cache.
+    fn coarse_ms(&self) -> u64 {
+        u64::try_from(self.now().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Waits for so long.
@@ -28,18 +28,13 @@ pub trait Clock: Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     started: Instant,
-    #[cfg(target_os = "linux")]
-    started_coarse: Duration,
+    started_coarse: coarsetime::Instant,
 }
 
 impl SystemClock {
     /// Returns a clock whose time begins now.
     pub fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            #[cfg(target_os = "linux")]
-            started_coarse: coarse(),
-        }
+        Self { started: Instant::now(), started_coarse: coarsetime::Instant::now() }
     }
 }
 
@@ -55,9 +50,8 @@ impl Clock for SystemClock {
     }
 
     /// On Linux what the kernel noted at its last tick, 1 to 10 ms ago.
-    #[cfg(target_os = "linux")]
-    fn coarse(&self) -> Duration {
-        coarse().saturating_sub(self.started_coarse)
+    fn coarse_ms(&self) -> u64 {
+        self.started_coarse.elapsed().as_millis()
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
@@ -68,11 +62,4 @@ impl Clock for SystemClock {
         // Each state of the standard library's hasher has keys of its own.
         RandomState::new().hash_one(self.started.elapsed())
     }
-}
-
-#[cfg(target_os = "linux")]
-fn coarse() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    // The time since the machine was started is not negative.
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -116,13 +116,17 @@ impl<E: Entity> Repository<E> {
             if let Some(cache) = &self.cache
                 && self.cache_mode != CacheMode::Bypass
             {
-                let call = Call { table: &self.table, mode: self.cache_mode, location };
-                if let Some(hit) = cache.hit(&key, call) {
-                    return Ok(hit.0);
-                }
+                let miss = match self.cache_mode.reads() {
+                    true => match cache.fresh(&key) {
+                        Ok(found) => return Ok(Some(found)),
+                        Err(miss) => Some(miss),
+                    },
+                    false => None,
+                };
                 let key = self.table.key(|out| key.encode_key(out))?;
+                let call = Call { table: &self.table, mode: self.cache_mode, location };
                 // Apart, so that the future of a hit is small.
-                return Box::pin(cache.load(key, call)).await;
+                return Box::pin(cache.get(key, miss, call)).await;
             }
             let key = self.table.key(|out| key.encode_key(out))?;
             let mut sink = DecodeOne { row: None, decode: E::decode };

@@ -22,7 +22,14 @@ pub(crate) struct EntityCache<E> {
 }
 
 /// What memory answers: the entity, or that there is none.
-pub(crate) struct Answer<E>(pub(crate) Option<Arc<E>>);
+struct Answer<E>(Option<Arc<E>>);
+
+/// A look-up that is no plain hit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Miss {
+    /// It is the one of many to be watched, and may be a hit.
+    is_sampled: bool,
+}
 
 /// From where, and how, a look-up was called.
 #[derive(Clone, Copy)]
@@ -37,22 +44,31 @@ impl<E: Entity> EntityCache<E> {
         Self { space, memory }
     }
 
-    /// Answers from memory, if it can. Nothing here waits or allocates.
+    /// Answers a look-up of a fresh row. Nothing here waits or allocates.
     #[inline]
-    pub(crate) fn hit<K: AsKey<E::Key>>(&self, key: &K, call: Call<'_>) -> Option<Answer<E>> {
-        if !call.mode.reads() {
-            return None;
-        }
+    pub(crate) fn fresh<K: AsKey<E::Key>>(&self, key: &K) -> Result<Arc<E>, Miss> {
         let mut bytes = KeyBytes::new();
         // What is no key is refused where it is loaded.
-        key.encode_key(&mut bytes).ok()?;
-        let cells = || call.table.key(|out| key.encode_key(out));
-        self.probe(bytes.as_slice(), self.space.now_ms(), cells, call)
+        key.encode_key(&mut bytes).map_err(|_| Miss { is_sampled: false })?;
+        let is_sampled = self.space.counters.look_up();
+        let found = self.memory.fresh(bytes.as_slice(), self.space.now_ms());
+        found.filter(|_| !is_sampled).ok_or(Miss { is_sampled })
     }
 
-    /// Loads an entity that memory has not.
-    pub(crate) async fn load(&self, key: RowBuffer, call: Call<'_>) -> Result<Option<Arc<E>>> {
+    /// Answers any other look-up.
+    pub(crate) async fn get(
+        &self,
+        key: RowBuffer,
+        miss: Option<Miss>,
+        call: Call<'_>,
+    ) -> Result<Option<Arc<E>>> {
         let key = SpaceKey::new(key)?;
+        if let Some(Miss { is_sampled }) = miss
+            && let Some(Answer(found)) =
+                self.settle(&key.bytes, is_sampled, || Ok(key.clone()), call)
+        {
+            return Ok(found);
+        }
         let loaded = self.space.load(call.table, key, call.mode, call.location).await?;
         loaded.map(typed::<E>).transpose()
     }
@@ -67,7 +83,6 @@ impl<E: Entity> EntityCache<E> {
         let mut missed = Vec::new();
         let mut places: Vec<Vec<usize>> = Vec::new();
         let mut known: HashMap<Box<[u8]>, usize> = HashMap::new();
-        let now_ms = self.space.now_ms();
         for (place, cells) in keys.iter().enumerate() {
             let key = || {
                 let mut one = RowBuffer::new(cells.width());
@@ -78,11 +93,13 @@ impl<E: Entity> EntityCache<E> {
                 places[*at].push(place);
                 continue;
             }
-            if call.mode.reads()
-                && let Some(hit) = self.probe(bytes.as_slice(), now_ms, key, call)
-            {
-                slots[place] = hit.0;
-                continue;
+            if call.mode.reads() {
+                let is_sampled = self.space.counters.look_up();
+                let key = || key().and_then(SpaceKey::new);
+                if let Some(Answer(hit)) = self.settle(bytes.as_slice(), is_sampled, key, call) {
+                    slots[place] = hit;
+                    continue;
+                }
             }
             known.insert(bytes.as_slice().into(), missed.len());
             missed.push(SpaceKey::new(key()?)?);
@@ -122,31 +139,16 @@ impl<E: Entity> EntityCache<E> {
         self.space.fence.is_removed.store(is_removed, std::sync::atomic::Ordering::Relaxed);
     }
 
-    /// `cells` gives the key as the store has it.
-    #[inline]
-    fn probe(
-        &self,
-        bytes: &[u8],
-        now_ms: u64,
-        cells: impl FnOnce() -> Result<RowBuffer>,
-        call: Call<'_>,
-    ) -> Option<Answer<E>> {
-        let is_sampled = self.space.counters.look_up();
-        match self.memory.probe(bytes, now_ms) {
-            Probe::Fresh(Some(found)) if !is_sampled => Some(Answer(Some(found))),
-            probe => self.settle(probe, cells, (is_sampled, bytes, now_ms), call),
-        }
-    }
-
-    /// All but a plain hit.
-    #[cold]
+    /// Answers from all that is known, and counts it. `key` gives the key to load.
     fn settle(
         &self,
-        probe: Probe<E>,
-        cells: impl FnOnce() -> Result<RowBuffer>,
-        (is_sampled, bytes, now_ms): (bool, &[u8], u64),
+        bytes: &[u8],
+        is_sampled: bool,
+        key: impl FnOnce() -> Result<SpaceKey>,
         call: Call<'_>,
     ) -> Option<Answer<E>> {
+        let now_ms = self.space.now_ms();
+        let probe = self.memory.probe(bytes, now_ms);
         let counters = &self.space.counters;
         let found = match probe {
             Probe::Fresh(Some(found)) => Some(found),
@@ -159,7 +161,7 @@ impl<E: Entity> EntityCache<E> {
                     count(&counters.stale);
                 }
                 if call.mode.fills()
-                    && let Ok(key) = cells().and_then(SpaceKey::new)
+                    && let Ok(key) = key()
                 {
                     self.space.refresh(call.table, key, call.location);
                 }

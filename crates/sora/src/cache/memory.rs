@@ -108,8 +108,15 @@ impl<E: Entity> Memory<E> {
         Self { present, missing, era: AtomicU64::new(0), policy, weight_min }
     }
 
-    /// Looks a key up. No allocation, no lock but that of the map's part.
+    /// Looks for a fresh row. No allocation, no lock but that of the map's part.
     #[inline]
+    pub(super) fn fresh(&self, key: &[u8], now_ms: u64) -> Option<Arc<E>> {
+        let held = self.present.get(key)?;
+        let is_fresh = now_ms < held.times.lives.refresh_ms && self.is_current(held.times);
+        is_fresh.then_some(held.value)
+    }
+
+    /// Looks for all that is known of a key.
     pub(super) fn probe(&self, key: &[u8], now_ms: u64) -> Probe<E> {
         match self.present.get(key) {
             Some(held) if now_ms < held.times.lives.refresh_ms && self.is_current(held.times) => {

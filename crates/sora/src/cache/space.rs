@@ -36,7 +36,7 @@ pub(crate) struct Space {
 }
 
 /// A key as the store and as the cache have it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SpaceKey {
     pub(super) cells: RowBuffer,
     pub(super) bytes: Box<[u8]>,
@@ -67,7 +67,7 @@ impl Space {
 
     #[inline]
     pub(super) fn now_ms(&self) -> u64 {
-        millis(self.clock.coarse())
+        self.clock.coarse_ms()
     }
 
     pub(super) fn numbers(&self) -> CacheNumbers {
@@ -383,8 +383,4 @@ impl RowSink for Capture<'_> {
     fn reset(&mut self) {
         self.decoded = None;
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,0 +1,125 @@
+//! Look-ups that are answered from memory: `instructions` by callgrind, `wall` in turn.
+//!
+//! All hold 50,000 rows behind an `Arc`, by text keys, and are asked for them at random; the keys are
+//! given by reference. Sora is asked through `Repository::get`, with an observer attached.
+
+mod sides;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::process::Command;
+
+use self::sides::{SIDES, Side};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+const USAGE: &str = "usage: sora-benchmarks-cache WHAT
+  instructions   of one look-up, and allocations in all of them, by callgrind (valgrind must be installed)
+  wall           9 interleaved rounds of 1,000,000 look-ups each, one task and two
+  probe SIDE N   N look-ups of one side: what the others run";
+
+/// The one that others are compared with.
+const FLOOR: &str = "quick_cache";
+const ROUNDS: usize = 9;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match *arguments {
+        ["instructions"] => instructions(),
+        ["wall"] => wall(),
+        ["probe", side, count] => sides::find(side)?.probe(count.parse()?),
+        _ => Err(USAGE.into()),
+    }
+}
+
+/// Counts each loop at two lengths: the difference leaves out what happens once.
+fn instructions() -> Result<()> {
+    const SHORT: u64 = 20_000;
+    const LONG: u64 = 120_000;
+    println!("{:>14}  instructions  ratio  allocations", "");
+    let mut floor = None;
+    for side in SIDES {
+        let [short, long] = [SHORT, LONG].map(|count| callgrind(side, count));
+        let (short, long) = (short?, long?);
+        let each = (long.0 - short.0) / (LONG - SHORT) as f64;
+        let floor = *floor.get_or_insert(each);
+        let allocations = long.1.saturating_sub(short.1);
+        println!("{:>14}  {each:>12.1}  {:>5.2}  {allocations:>11}", side.name, each / floor);
+    }
+    Ok(())
+}
+
+/// Returns the instructions, and the calls of the allocator, of one run.
+fn callgrind(side: &Side, count: u64) -> Result<(f64, u64)> {
+    let file = std::env::temp_dir().join(format!("sora-cache-{}.callgrind", std::process::id()));
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", &format!("--callgrind-out-file={}", file.display())])
+        .arg(std::env::current_exe()?)
+        .args(["probe", side.name, &count.to_string()])
+        .output()?;
+    let log = String::from_utf8_lossy(&output.stderr);
+    let collected = log.lines().find_map(|line| line.split_once("Collected : "));
+    let (_, collected) = collected.ok_or_else(|| format!("valgrind failed: {log}"))?;
+    let text = std::fs::read_to_string(&file)?;
+    std::fs::remove_file(&file)?;
+    Ok((collected.trim().parse()?, calls_of_malloc(&text)))
+}
+
+/// Adds up the calls of `malloc` and its like in callgrind's own format: a line `cfn=(id) name`, then
+/// `calls=COUNT …`; a name is written once and known by its number from there on.
+fn calls_of_malloc(text: &str) -> u64 {
+    let mut ids = std::collections::BTreeSet::new();
+    let mut is_malloc = false;
+    let mut calls = 0;
+    for line in text.lines() {
+        for prefix in ["fn=", "cfn="] {
+            let Some(rest) = line.strip_prefix(prefix) else { continue };
+            let (id, name) = rest.split_once(' ').unwrap_or((rest, ""));
+            if ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"].contains(&name) {
+                ids.insert(id.to_owned());
+            }
+            is_malloc = prefix == "cfn=" && ids.contains(id);
+        }
+        if let Some(rest) = line.strip_prefix("calls=").filter(|_| is_malloc) {
+            calls += rest.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
+        }
+    }
+    calls
+}
+
+fn wall() -> Result<()> {
+    const COUNT: u64 = 1_000_000;
+    for tasks in [1, 2] {
+        let mut nanos: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for round in 0..=ROUNDS {
+            let mut sides: Vec<&Side> = SIDES.iter().collect();
+            if round % 2 == 1 {
+                sides.reverse();
+            }
+            for side in sides {
+                let spent = side.timed(tasks, COUNT)?;
+                // The first round warms up.
+                if round > 0 {
+                    nanos.entry(side.name).or_default().push(spent / COUNT as f64);
+                }
+            }
+        }
+        println!("{tasks} tasks         ns a look-up  time over that of {FLOOR} (quartiles)");
+        for side in SIDES {
+            let ratios: Vec<f64> =
+                nanos[side.name].iter().zip(&nanos[FLOOR]).map(|(own, floor)| own / floor).collect();
+            let (low, middle, high) = quartiles(&ratios);
+            let (_, each, _) = quartiles(&nanos[side.name]);
+            println!("{:>14}  {each:>12.0}  {middle:>5.2} ({low:.2} to {high:.2})", side.name);
+        }
+    }
+    Ok(())
+}
+
+fn quartiles(values: &[f64]) -> (f64, f64, f64) {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
+    (at(0.25), at(0.5), at(0.75))
+}
