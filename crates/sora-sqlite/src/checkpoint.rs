@@ -1,9 +1,13 @@
 //! Moves what the write-ahead log holds into the file, out of the way of the commits.
 //!
 //! A thread of its own does so while the writing one goes on. It cannot start the log over: as long
-//! as somebody writes, there is always something behind what it has moved. So when the log is near its
-//! bound, the writing thread stops between two commits, moves the rest, flushes the file and waits
-//! until no reader needs the log any more; the next commit begins it anew.
+//! as somebody writes, there is always something behind what it has moved. So the writing thread stops
+//! between two commits, moves the rest, flushes the file and waits until no reader needs the log any
+//! more; the next commit begins it anew. It does so when little is left to move, and however much it
+//! is when the log is near its bound.
+//!
+//! A log that starts over while it is short is written over instead of made longer: then a flush of a
+//! commit has no new blocks of the file to write down, which took most of its time.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -25,6 +29,14 @@ pub(crate) struct Checkpoints {
     frames_max: u64,
     /// So many frames are moved at once, not fewer.
     pass_frames: u64,
+    /// Between two commits, at most so many frames are moved.
+    rest_frames: u64,
+    /// The log is looked at when so much may have been added since.
+    look_bytes: u64,
+    /// What was written since the last look.
+    added_bytes: u64,
+    /// Rows that were changed until then, by triggers and references too.
+    looked_at: u64,
     /// The length at which it is tried again, because a reader still needed the log.
     again_at: u64,
     busy_timeout: Duration,
@@ -50,8 +62,14 @@ enum Asked {
 const ROOM_BYTES: u64 = 16 << 20;
 /// What is moved at once. It takes some milliseconds.
 const PASS_BYTES: u64 = 4 << 20;
-/// How long the writing thread waits for readers that still need the log.
+/// What is moved between two commits, once a pass has moved the most. It takes a few milliseconds.
+const REST_BYTES: u64 = PASS_BYTES / 2;
+/// What a small row adds to the log: its page, and some of indexes.
+const ROW_BYTES: u64 = 16 << 10;
+/// How long the writing thread waits for readers that still need the log, at its bound.
 const READERS_WAIT: Duration = Duration::from_millis(20);
+/// How long it waits for them before.
+const READERS_WAIT_SHORT: Duration = Duration::from_millis(1);
 
 impl Checkpoints {
     /// Starts the thread beside a connection that writes.
@@ -75,39 +93,72 @@ impl Checkpoints {
             Error::new(ErrorKind::Store, "a thread for SQLite cannot be started").with_source(error)
         })?;
         let bytes_max = config.wal_bytes_max;
+        let pass_frames = PASS_BYTES.min(bytes_max / 8) / frame_bytes;
         Ok(Self {
             shared,
             thread: Some(thread),
             frames_max: (bytes_max - ROOM_BYTES.min(bytes_max / 4)) / frame_bytes,
-            pass_frames: PASS_BYTES.min(bytes_max / 8) / frame_bytes,
+            pass_frames,
+            look_bytes: PASS_BYTES.min(bytes_max / 8) / 16,
+            added_bytes: 0,
+            looked_at: 0,
+            rest_frames: REST_BYTES.min(bytes_max / 16) / frame_bytes,
             again_at: 0,
             busy_timeout: Duration::from_millis(config.busy_timeout_ms.into()),
         })
     }
 
-    /// Looks at the log behind a commit: asks for a pass, or starts the log over.
-    pub(crate) fn look(&mut self, writing: &Connection) {
+    /// Looks at the log behind a commit of rows of so many bytes, or of what cannot be told: asks for
+    /// a pass, or starts the log over.
+    pub(crate) fn look(&mut self, writing: &Connection, added: Option<u64>) {
+        if !self.is_due(writing, added) {
+            return;
+        }
         // It moves nothing, and tells what there is.
         let Ok(now) = checkpoint(writing, "PRAGMA wal_checkpoint(NOOP)") else { return };
         if now.frames + self.pass_frames < self.again_at {
             // It was begun anew since.
             self.again_at = 0;
         }
-        if now.frames >= self.frames_max.max(self.again_at) {
-            self.again_at = match self.start_over(writing) {
-                true => 0,
-                // A reader holds the log. It grows beyond its bound until the reader is done.
-                false => now.frames + self.pass_frames,
-            };
-        } else if now.frames - now.done.min(now.frames) >= self.pass_frames {
-            self.shared.ask(Asked::Pass);
+        let rest = now.frames - now.done.min(now.frames);
+        let started_over = if now.frames >= self.frames_max.max(self.again_at) {
+            let _moving = self.shared.moving();
+            self.start_over(writing, READERS_WAIT)
+        } else if rest >= self.pass_frames {
+            return self.shared.ask(Asked::Pass);
+        } else if now.frames >= self.pass_frames.max(self.again_at)
+            && (1..=self.rest_frames).contains(&rest)
+            // While the thread moves, it is not known what it will leave.
+            && let Ok(_moving) = self.shared.moving.try_lock()
+        {
+            self.start_over(writing, READERS_WAIT_SHORT)
+        } else {
+            return;
+        };
+        self.again_at = match started_over {
+            true => 0,
+            // A reader holds the log. It grows until the reader is done.
+            false => now.frames + self.pass_frames,
+        };
+    }
+
+    /// Whether enough may have been added for a look, which takes as long as a tenth of a small write:
+    /// SQLite prepares the statement anew each time.
+    fn is_due(&mut self, writing: &Connection, added: Option<u64>) -> bool {
+        let rows = writing.total_changes();
+        self.added_bytes = self.added_bytes.saturating_add(added.unwrap_or(u64::MAX));
+        let pages_bytes = rows.saturating_sub(self.looked_at).saturating_mul(ROW_BYTES);
+        let is_due = self.added_bytes.saturating_add(pages_bytes) >= self.look_bytes;
+        if is_due {
+            self.added_bytes = 0;
+            self.looked_at = rows;
         }
+        is_due
     }
 
     /// Moves all that is left and says whether the next commit begins the log anew.
-    fn start_over(&self, writing: &Connection) -> bool {
-        let _moving = self.shared.moving();
-        let _ = writing.busy_timeout(READERS_WAIT);
+    fn start_over(&self, writing: &Connection, wait: Duration) -> bool {
+        let _ = writing.busy_timeout(wait);
         let moved = checkpoint(writing, "PRAGMA wal_checkpoint(RESTART)");
         let _ = writing.busy_timeout(self.busy_timeout);
         moved.is_ok_and(|moved| !moved.is_busy && moved.done == moved.frames)

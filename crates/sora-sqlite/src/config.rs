@@ -192,9 +192,9 @@ impl SqliteConfig {
         self
     }
 
-    /// Sets how long a look-up may hold the thread of its caller: 200 microseconds by default. After
-    /// a longer one, look-ups run on the reading threads until they are fast again. 0 runs all of
-    /// them there.
+    /// Sets how long a look-up, or a page of up to 128 rows, may hold the thread of its caller: 200
+    /// microseconds by default. After a longer one, look-ups run on the reading threads until they are
+    /// fast again; so do pages of the same shape, and those begin there. 0 runs all of them there.
     pub fn inline_us_max(mut self, inline_us_max: u64) -> Self {
         self.inline_us_max = inline_us_max;
         self
@@ -202,9 +202,11 @@ impl SqliteConfig {
 
     /// Sets how large the write-ahead log grows: 128 MiB by default, at least 1 MiB.
     ///
-    /// A thread of its own moves what the log holds into the file while others write. Near this bound
-    /// writes wait until the rest is moved and the file is on the disk: some tens of milliseconds on a
-    /// common disk. The larger the bound, the rarer that is.
+    /// A thread of its own moves what the log holds into the file while others write. When it has moved
+    /// nearly all, the next write waits some milliseconds for the rest, and the log starts over at a few
+    /// MiB. Under constant writing it grows to this bound; there writes wait until all is moved and the
+    /// file is on the disk: some tens of milliseconds on a common disk. The larger the bound, the rarer
+    /// that is.
     ///
     /// Two things make the log longer for a while: a transaction that alone changes more, and a reader
     /// that stays in one transaction: another program, or a read that is no keyset page. The log

@@ -1,27 +1,84 @@
-//! Whether look-ups run on the thread of their caller.
+//! Whether small reads run on the thread of their caller.
 
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::config::SqliteConfig;
+use foldhash::fast::RandomState;
+use sora_core::read::Read;
+use sora_sql::{Portion, read_shape};
 
-/// Sends look-ups to the reading threads while the file is cold: from one that took too long until
+use crate::config::SqliteConfig;
+use crate::inline::Small;
+
+/// Sends small reads to the reading threads while they are slow: from one that took too long until
 /// several in a row were fast again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gauge {
-    /// How many fast ones are still asked for; none if look-ups run inline.
+    /// How many fast ones are still asked for; none if they run inline.
     fast_wanted: AtomicU32,
 }
 
+/// The gauges of a store: one for all look-ups, and one for each shape of a page, because one query
+/// may have an index and another none.
+#[derive(Debug)]
+pub(crate) struct Gauges {
+    lookups: Gauge,
+    /// Shapes that meet in one of them are as slow as the slowest.
+    pages: [Gauge; Self::PAGES],
+    hasher: RandomState,
+}
+
+/// One of the [`Gauges`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Lookups,
+    Page(usize),
+}
+
+impl Gauges {
+    const PAGES: usize = 64;
+
+    pub(crate) fn place(&self, read: &Read, small: Small) -> Place {
+        match small {
+            Small::Lookup => Place::Lookups,
+            Small::Page => {
+                let mut shape = Vec::with_capacity(128);
+                read_shape::<sora_sql::Sqlite>(read, Portion::All, &mut shape);
+                // The low bits are as good as any.
+                #[expect(clippy::cast_possible_truncation, reason = "a place, not a number")]
+                let hash = self.hasher.hash_one(&shape[..]) as usize;
+                Place::Page(hash % Self::PAGES)
+            }
+        }
+    }
+
+    pub(crate) fn at(&self, place: Place) -> &Gauge {
+        match place {
+            Place::Lookups => &self.lookups,
+            Place::Page(at) => &self.pages[at],
+        }
+    }
+}
+
+impl Default for Gauges {
+    /// Look-ups begin inline. A page has to show first that it is fast.
+    fn default() -> Self {
+        let new = |fast| Gauge { fast_wanted: AtomicU32::new(fast) };
+        let pages = std::array::from_fn(|_| new(Gauge::FAST_WANTED));
+        Self { lookups: new(0), pages, hasher: RandomState::default() }
+    }
+}
+
 impl Gauge {
-    /// Fast look-ups in a row that end a cold phase.
+    /// Fast ones in a row that end a slow phase.
     pub(crate) const FAST_WANTED: u32 = 8;
 
-    /// Whether the next look-up runs inline.
+    /// Whether the next one runs inline.
     pub(crate) fn is_inline(&self) -> bool {
         self.fast_wanted.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes note of a look-up that began at a time and has just ended, wherever it ran.
+    /// Takes note of one that began at a time and has just ended, wherever it ran.
     pub(crate) fn note(&self, config: &SqliteConfig, start_us: u64) {
         let took_us = config.clock.now_us().saturating_sub(start_us);
         self.take(took_us <= config.inline_us_max);
@@ -47,7 +104,8 @@ mod tests {
 
     #[test]
     fn one_slow_look_up_leaves_and_several_fast_ones_return() {
-        let gauge = Gauge::default();
+        let gauges = Gauges::default();
+        let gauge = gauges.at(Place::Lookups);
         gauge.take(true);
         assert!(gauge.is_inline());
         gauge.take(false);

@@ -1,5 +1,6 @@
 //! Group commit: writes of several callers in one transaction, each with its own outcome.
 
+use sora_core::write::{Change, Target};
 use sora_core::{Error, ErrorKind, Result};
 
 use crate::bulk::Cache;
@@ -29,6 +30,20 @@ pub(crate) fn run(link: &mut Link, cache: &mut Cache, group: &mut Vec<Queued>) {
             }
         }
     }
+}
+
+/// The size of the rows of a group; none if it changes others.
+pub(crate) fn bytes(group: &[Queued]) -> Option<u64> {
+    let mut bytes = 0;
+    for one in group {
+        let rows = match &one.write.change {
+            Change::Insert { rows, .. } | Change::Update { rows, .. } => rows,
+            Change::Delete { target: Target { keys: Some(keys), .. }, .. } => keys,
+            _ => return None,
+        };
+        bytes += rows.size() as u64;
+    }
+    Some(bytes)
 }
 
 /// What became of a group.

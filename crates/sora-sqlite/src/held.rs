@@ -1,4 +1,4 @@
-//! A connection for look-ups, whose statements stay prepared beside it.
+//! A connection for small reads; the statements of look-ups stay prepared beside it.
 //!
 //! A look-up by key takes some 8,300 instructions by hand, 1,200 of them to take its statement out of
 //! rusqlite's cache by the hash of its text and to put it back. A statement that is held needs
@@ -14,16 +14,19 @@ use sora_core::{Error, Result, RowSink};
 use sora_sql::{Portion, render, select};
 
 use crate::binder::Binder;
+use crate::config::SqliteConfig;
 use crate::connection::Link;
 use crate::failure::store_error;
+use crate::inline::Bound;
 use crate::read;
 use crate::statements::Statements;
 
 /// A connection and the statements of the look-ups that it ran last.
 pub(crate) struct Held {
     pair: Pair,
-    /// For the few small reads that are no look-ups by one key.
+    /// For pages, and for the few look-ups that are not by one key.
     statements: Statements,
+    bound: Bound,
 }
 
 self_cell!(
@@ -56,13 +59,27 @@ const LOOKUPS_MAX: usize = 32;
 unsafe impl Send for Held {}
 
 impl Held {
-    pub(crate) fn new(link: Link) -> Self {
-        let Link { db, statements } = link;
-        Self { pair: Pair::new(db, |_| Vec::new()), statements }
+    pub(crate) fn new(link: Link, config: &SqliteConfig) -> Self {
+        let Link { mut db, statements } = link;
+        let bound = Bound::watch(&mut db, config.clock.clone());
+        Self { pair: Pair::new(db, |_| Vec::new()), statements, bound }
     }
 
-    /// Pushes the rows of a small read into a sink, as [`read::run`] does.
-    pub(crate) fn run(
+    /// Pushes the rows of a small read into a sink, as [`read::run`] does. `None` if it was stopped
+    /// because the time was over, which is looked at now and then.
+    pub(crate) fn run_until(
+        &mut self,
+        until_us: u64,
+        read: &Read,
+        sink: &mut dyn RowSink,
+    ) -> Option<Result<ReadReport>> {
+        self.bound.set(until_us);
+        let done = self.run(read, &AtomicU64::new(0), sink);
+        // What was stopped in vain, at its very end, is done.
+        (done.is_ok() || !self.bound.is_passed()).then_some(done)
+    }
+
+    fn run(
         &mut self,
         read: &Read,
         pulled: &AtomicU64,

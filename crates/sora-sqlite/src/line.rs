@@ -227,12 +227,16 @@ impl Line {
         loop {
             match self.next(&mut group) {
                 Next::Group => {
+                    let added = group::bytes(&group);
                     group::run(&mut worker.link, &mut worker.cache, &mut group);
+                    worker.look_at_log(added);
                 }
-                Next::Once(job) => job(worker),
+                Next::Once(job) => {
+                    job(worker);
+                    worker.look_at_log(None);
+                }
                 Next::Passed => return,
             }
-            worker.look_at_log();
         }
     }
 

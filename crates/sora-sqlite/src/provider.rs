@@ -16,9 +16,9 @@ use crate::chunk;
 use crate::config::{Place, SqliteConfig};
 use crate::connection::{Link, Role};
 use crate::failure::store_error;
-use crate::gauge::Gauge;
+use crate::gauge::{Gauges, Place as GaugePlace};
 use crate::held::Held;
-use crate::inline::{self, Pool};
+use crate::inline::{Pool, Small};
 use crate::line::{Line, Turn};
 use crate::session::SqliteSession;
 use crate::worker::{self, Caller, Job, Worker};
@@ -28,8 +28,10 @@ use crate::{describe, ensure, explain, negotiate};
 /// A SQLite database.
 ///
 /// One connection writes, on a thread of its own, first come first served: writes that wait together
-/// are committed together, a session has the connection for itself. Look-ups by key run on the thread of their caller while they are fast, pages and scans on
-/// reading threads, first come first served; a database in memory has one connection for all.
+/// are committed together, a session has the connection for itself. Look-ups by key, and pages of up to
+/// 128 rows whose query has shown to be fast, run on the thread of their caller while they are;
+/// everything else on reading threads, first come first served. A database in memory has one connection
+/// for all.
 ///
 /// Its futures need no runtime of their own. Dropping one that reads stops the statement; one that
 /// has begun to write is done to its end, one that has not is not begun. Dropping the last handle
@@ -41,7 +43,7 @@ pub struct Sqlite(Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Arc<SqliteConfig>,
-    gauge: Arc<Gauge>,
+    gauges: Arc<Gauges>,
     // From here on in the order in which they are dropped: the end of a queue ends its threads, and
     // the writing connection is closed last, because the last one tidies up behind the others.
     /// None if the database is in memory.
@@ -71,7 +73,10 @@ impl Sqlite {
             match for_inline.place {
                 Place::Memory => Ok(Vec::new()),
                 Place::File(_) => (0..Pool::links_wanted())
-                    .map(|_| Link::open(&for_inline, Role::Inline).map(Held::new))
+                    .map(|_| {
+                        let link = Link::open(&for_inline, Role::Inline)?;
+                        Ok(Held::new(link, &for_inline))
+                    })
                     .collect(),
             }
         };
@@ -84,7 +89,7 @@ impl Sqlite {
         )
         .await?;
         let mut shared = Shared {
-            gauge: Arc::default(),
+            gauges: Arc::default(),
             readers: None,
             reading: Threads(Vec::new()),
             inline: Pool::new(links),
@@ -181,39 +186,45 @@ impl Shared {
         Err(Error::new(ErrorKind::ReadOnly, message).with("database", &*self.config))
     }
 
-    /// Runs a look-up here and now, if it is one and a connection is free; `None` if not.
-    fn read_inline(&self, read: &Read, sink: &mut dyn RowSink) -> Option<Result<ReadReport>> {
-        if !self.gauge.is_inline() || self.config.inline_us_max == 0 {
-            return None;
-        }
+    /// Runs a small read here and now, if a connection is free and it ends in time; `None` if not.
+    fn read_inline(
+        &self,
+        read: &Read,
+        (small, place): (Small, GaugePlace),
+        sink: &mut dyn RowSink,
+    ) -> Option<Result<ReadReport>> {
         let mut link = self.inline.free()?;
         let start_us = self.config.clock.now_us();
-        let pulled = std::sync::atomic::AtomicU64::new(0);
-        let done = link.run(read, &pulled, sink);
-        self.gauge.note(&self.config, start_us);
+        let until_us = match small {
+            // To stop it would take longer than to let it end.
+            Small::Lookup => u64::MAX,
+            Small::Page => start_us.saturating_add(self.config.inline_us_max),
+        };
+        let done = link.run_until(until_us, read, sink);
+        self.gauges.at(place).note(&self.config, start_us);
         match done {
-            // Somebody holds a lock, which a thread may wait for.
-            Err(error) if error.kind() == ErrorKind::Busy => {
-                sink.reset();
-                None
-            }
-            done => Some(done),
+            // Somebody holds a lock, which a thread may wait for, or it took too long.
+            Some(Err(error)) if error.kind() == ErrorKind::Busy => sink.reset(),
+            None => sink.reset(),
+            done => return done,
         }
+        None
     }
 
     /// Runs a read on a thread, and pushes what it sends into the sink.
     async fn read_on_thread(
         &self,
         read: &Read,
-        small: bool,
+        place: Option<GaugePlace>,
         sink: &mut dyn RowSink,
     ) -> Result<ReadReport> {
         let (sender, receiver) = chunk::channel();
         let (_caller, waiting) = Caller::new();
         let job_read = read.clone();
-        let gauge = small.then(|| self.gauge.clone());
+        let gauge = place.map(|place| (self.gauges.clone(), place));
         let job: Job = Box::new(move |worker| {
-            worker.look(waiting, |worker| worker.read(&job_read, gauge.as_deref(), &sender));
+            let gauge = gauge.as_ref().map(|(gauges, place)| gauges.at(*place));
+            worker.look(waiting, |worker| worker.read(&job_read, gauge, &sender));
         });
         self.to_reader(job).await?;
         chunk::receive(receiver, sink).await
@@ -256,19 +267,22 @@ impl Provider for Sqlite {
 
     async fn read(&self, read: &Read, sink: &mut dyn RowSink) -> Result<ReadReport> {
         let shared = &self.0;
-        let small = inline::is_small(read);
-        if small && shared.readers.is_some() {
-            // Inline reads in a loop would never let another task of the thread run. Two units of the
-            // 128 that a task has for each poll: a runtime may poll a task twice between two polls of
-            // another one.
-            tokio::task::coop::consume_budget().await;
-            tokio::task::coop::consume_budget().await;
-            if let Some(done) = shared.read_inline(read, sink) {
+        // A database in memory has no connection but one.
+        let small = Small::of(read).filter(|_| shared.readers.is_some());
+        let small = small.map(|small| (small, shared.gauges.place(read, small)));
+        if let Some((small, place)) = small
+            && shared.config.inline_us_max > 0
+            && shared.gauges.at(place).is_inline()
+        {
+            for _ in 0..small.units() {
+                tokio::task::coop::consume_budget().await;
+            }
+            if let Some(done) = shared.read_inline(read, (small, place), sink) {
                 return done;
             }
         }
         // Apart, so that the future of an inline read is small.
-        Box::pin(shared.read_on_thread(read, small, sink)).await
+        Box::pin(shared.read_on_thread(read, small.map(|(_, place)| place), sink)).await
     }
 
     async fn write(&self, write: &Write, sink: &mut dyn RowSink) -> Result<WriteReport> {

@@ -32,6 +32,8 @@ pub(crate) struct Worker {
     role: Role,
     scan: Option<Link>,
     watch: Watch,
+    /// The log was looked at behind the last commit.
+    has_looked: bool,
     /// Closed behind all others.
     _tidier: Option<Connection>,
 }
@@ -80,15 +82,27 @@ impl Worker {
         let checkpoints = has_log.then(|| Checkpoints::start(&link.db, &config)).transpose()?;
         let tidy = if is_clean { tidier(&link.db, &config) } else { None };
         let cache = Cache::new(&config);
-        Ok(Self { checkpoints, link, cache, config, role, scan: None, watch, _tidier: tidy })
+        Ok(Self {
+            checkpoints,
+            link,
+            cache,
+            config,
+            role,
+            scan: None,
+            watch,
+            has_looked: false,
+            _tidier: tidy,
+        })
     }
 
-    /// Looks at the log, if a commit may just have been done.
-    pub(crate) fn look_at_log(&mut self) {
+    /// Looks at the log, if a commit may just have been done: of rows of so many bytes, if that can be
+    /// told.
+    pub(crate) fn look_at_log(&mut self, added: Option<u64>) {
         if let Some(checkpoints) = &mut self.checkpoints
             && self.link.db.is_autocommit()
         {
-            checkpoints.look(&self.link.db);
+            checkpoints.look(&self.link.db, added);
+            self.has_looked = true;
         }
     }
 
@@ -169,7 +183,10 @@ pub(crate) async fn start<T: Send + 'static>(
         };
         while let Some(job) = next() {
             job(&mut worker);
-            worker.look_at_log();
+            if !std::mem::take(&mut worker.has_looked) {
+                worker.look_at_log(None);
+                worker.has_looked = false;
+            }
         }
     };
     let thread = std::thread::Builder::new().name(name).spawn(run).map_err(|error| {

@@ -113,11 +113,13 @@ impl<'a> Collect<'a> {
             self.has_more = true;
             return Ok(ControlFlow::Break(()));
         }
-        if let Some(last) = &mut self.last {
+        self.returned += 1;
+        // Behind a page that was probed another one begins only if it is full.
+        let may_be_last = self.end == PageEnd::Stop || self.limit == Some(self.returned);
+        if let Some(last) = self.last.as_mut().filter(|_| may_be_last) {
             last.clear();
             last.push(&Picked { row, positions: &self.sort })?;
         }
-        self.returned += 1;
         let flow = self.sink.row(&Head { row, width: self.plan.width })?;
         let is_full = self.end == PageEnd::Stop && self.limit == Some(self.returned);
         Ok(if is_full { ControlFlow::Break(()) } else { flow })

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use sora_core::provider::{DynProvider, SessionOptions};
-use sora_core::read::Read;
+use sora_core::read::{Pace, Read};
 use sora_core::write::OnConflict;
 use sora_core::{Binding, Column, ErrorKind, Result, Row, RowBuffer, RowSink, Schema, Type, Value};
 use sora_sqlite::{Clock, Sqlite, SqliteConfig};
@@ -15,7 +15,7 @@ use sora_sqlite::{Clock, Sqlite, SqliteConfig};
 use tokio::sync::Notify;
 
 use crate::support::{
-    Store, all_rows, bind, count, directory, fill, found, insert, lookup, read, text,
+    Store, all_rows, bind, count, directory, fill, found, insert, lookup, read, sort, text,
 };
 
 async fn ids(sqlite: &Sqlite, rows: i64) -> Arc<Binding> {
@@ -92,8 +92,47 @@ async fn a_slow_look_up_sends_the_next_ones_to_a_thread() {
     assert_eq!(get().await, "inline");
 }
 
+/// A page of so many rows, in the order of their keys.
+fn page(binding: &Arc<Binding>, rows: u64) -> Read {
+    let mut page = all_rows(binding);
+    page.pace = Pace::Page;
+    page.sort = sort(binding, &["id"]);
+    page.limit = Some(rows);
+    page
+}
+
 #[tokio::test]
-async fn pages_scans_and_many_keys_run_on_a_thread() {
+async fn pages_run_inline_once_their_query_is_fast_and_are_stopped_when_it_is_not() {
+    let steps = Steps::default();
+    let store = Store::with(|config| config.clock(steps.clock()).inline_us_max(200)).await;
+    let binding = ids(&store.sqlite, 100).await;
+    let fast = page(&binding, 60);
+    let mut other = fast.clone();
+    other.sort = sort(&binding, &["-id"]);
+    let run = async |page: &Read| {
+        assert_eq!(read(&store.sqlite, page).await.expect("read").len(), 60);
+        steps.places()
+    };
+    steps.places();
+    steps.set(1);
+    for _ in 0..8 {
+        assert_eq!(run(&fast).await, "thread");
+    }
+    assert_eq!(run(&fast).await, "inline");
+    assert_eq!(run(&other).await, "thread", "another query has to show that it is fast");
+    // Some looks at the clock are one too many: what was read so far is thrown away.
+    steps.set(150);
+    assert_eq!(run(&fast).await, "inline and thread");
+    assert_eq!(run(&fast).await, "thread");
+    // Look-ups are not judged by pages.
+    steps.set(1);
+    let one = lookup(&binding, &[&[Value::I64(2)]]);
+    assert_eq!(read(&store.sqlite, &one).await.expect("read"), ["2|x"]);
+    assert_eq!(steps.places(), "inline");
+}
+
+#[tokio::test]
+async fn scans_large_pages_and_many_keys_run_on_a_thread() {
     let steps = Steps::default();
     let store = Store::with(|config| config.clock(steps.clock())).await;
     let binding = ids(&store.sqlite, 9).await;
@@ -102,7 +141,8 @@ async fn pages_scans_and_many_keys_run_on_a_thread() {
     let keys: Vec<&[Value]> = keys.iter().map(std::slice::from_ref).collect();
     assert_eq!(read(&store.sqlite, &lookup(&binding, &keys)).await.expect("read").len(), 9);
     assert_eq!(read(&store.sqlite, &all_rows(&binding)).await.expect("read").len(), 9);
-    // Only look-ups look at the clock, and none was inline.
+    assert_eq!(read(&store.sqlite, &page(&binding, 129)).await.expect("read").len(), 9);
+    // Only small reads look at the clock, and none was one.
     assert_eq!(steps.places(), "");
     let none = Store::with(|config| config.clock(steps.clock()).inline_us_max(0)).await;
     let binding = ids(&none.sqlite, 1).await;
@@ -110,15 +150,19 @@ async fn pages_scans_and_many_keys_run_on_a_thread() {
     assert_eq!(steps.places(), "thread");
 }
 
-#[tokio::test]
-async fn look_ups_leave_the_thread_to_other_tasks() {
-    // A clock that stands still: no look-up is slow, whatever the machine does.
+/// Reads in a loop, and returns how many reads there were at most between two polls of another task
+/// of the only worker, and how often that was polled.
+async fn reads_between_polls(read_of: fn(&Arc<Binding>) -> Read) -> (u32, u32) {
+    // A clock that stands still: nothing is slow, whatever the machine does.
     let store = Store::with(|config| config.clock(Clock::new(|| 0))).await;
     let binding = ids(&store.sqlite, 3).await;
+    let one = read_of(&binding);
+    for _ in 0..8 {
+        read(&store.sqlite, &one).await.expect("read");
+    }
     let gets = Arc::new(AtomicU32::new(0));
     let counter = gets.clone();
     let looking = tokio::spawn(async move {
-        let one = lookup(&binding, &[&[Value::I64(2)]]);
         for _ in 0..2_000 {
             assert_eq!(read(&store.sqlite, &one).await.expect("read").len(), 1);
             counter.fetch_add(1, Ordering::Relaxed);
@@ -135,11 +179,20 @@ async fn look_ups_leave_the_thread_to_other_tasks() {
         }
         (most, polls)
     });
-    // The runtime of a test has one worker.
-    let (most, polls) = other.await.expect("joined");
+    let between = other.await.expect("joined");
     looking.await.expect("joined");
-    assert!(most <= 128, "{most} look-ups between two polls");
-    assert!(most > 1 && polls < 2_000, "look-ups were not inline: {polls} polls");
+    between
+}
+
+#[tokio::test]
+async fn inline_reads_leave_the_thread_to_other_tasks() {
+    let one = |binding: &Arc<Binding>| lookup(binding, &[&[Value::I64(2)]]);
+    for (read_of, most_expected) in [(one as fn(&_) -> Read, 128), (|binding| page(binding, 1), 8)]
+    {
+        let (most, polls) = reads_between_polls(read_of).await;
+        assert!(most <= most_expected, "{most} reads between two polls");
+        assert!(most > 1 && polls < 2_000, "the reads were not inline: {polls} polls");
+    }
 }
 
 /// A view that gives 9,999 rows, then none, and never ends.
