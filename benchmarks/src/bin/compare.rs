@@ -8,7 +8,7 @@ use std::process::Command;
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "usage: compare WHAT
-  instructions   of a get and a page, by callgrind (valgrind must be installed)
+  instructions   of a get, a page and an upsert, by callgrind (valgrind must be installed)
   wall           of a get and a page, 9 interleaved pairs
   import SORA    CPU seconds of an import of 1,000,000 rows by the program SORA, 9 interleaved pairs";
 
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
 fn instructions(folder: &Path) -> Result<()> {
     let database = database(folder)?;
     println!("instructions per operation, table of {ROWS} rows");
-    for (what, short, long) in [("get", 1_000, 6_000), ("page", 100, 600)] {
+    for (what, short, long) in [("get", 1_000, 6_000), ("page", 100, 600), ("upsert", 1_000, 6_000)] {
         let count = |side: &str| -> Result<f64> {
             let probe = format!("{side}-{what}");
             let difference =
@@ -40,7 +40,7 @@ fn instructions(folder: &Path) -> Result<()> {
             Ok(difference / (long - short) as f64)
         };
         let (floor, sora) = (count("floor")?, count("sora")?);
-        println!("{what:>5}: rusqlite {floor:>9.0}   sora {sora:>9.0}   ratio {:.3}", sora / floor);
+        println!("{what:>6}: rusqlite {floor:>9.0}   sora {sora:>9.0}   ratio {:.3}", sora / floor);
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use rusqlite::Connection;
 use sora::sqlite::{Sqlite, SqliteConfig};
 use sora::{Repository, Sora};
-use sora_benchmarks::{Item, key};
+use sora_benchmarks::{Item, key, rusqlite_loop};
 use tokio::runtime::Runtime;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -21,6 +21,8 @@ const USAGE: &str = "usage: probe WHAT COUNT FILE
   sora-get N DB          the same through a repository
   floor-page N DB        N pages of 50 rows by filter and sort
   sora-page N DB         the same through a repository
+  floor-upsert N DB      N upserts of single rows in a copy of it, hand-written on rusqlite
+  sora-upsert N DB       the same through a repository
   floor-import CHUNK CSV the file into CSV.floor.db, in chunks of so many rows";
 
 fn main() -> Result<()> {
@@ -35,6 +37,8 @@ fn main() -> Result<()> {
         "sora-get" => sora_get(count, file)?,
         "floor-page" => floor_page(count, file)?,
         "sora-page" => sora_page(count, file)?,
+        "floor-upsert" => floor_upsert(count, file)?,
+        "sora-upsert" => sora_upsert(count, file)?,
         "floor-import" => floor_import(count, file)?,
         _ => return Err(USAGE.into()),
     }
@@ -148,6 +152,37 @@ fn sora_page(count: u64, file: &str) -> Result<()> {
                 .await?;
             assert_eq!(page.len(), 50);
             black_box(page);
+        }
+        Ok(())
+    })
+}
+
+/// Returns a fresh copy of a database that can be written, and how many rows it has.
+fn copy(file: &str) -> Result<(String, u64)> {
+    let copy = format!("{file}.upsert.db");
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{copy}{ending}"));
+    }
+    std::fs::copy(file, &copy)?;
+    let rows = rows_of(&open(&copy)?)?;
+    Ok((copy, rows))
+}
+
+fn floor_upsert(count: u64, file: &str) -> Result<()> {
+    let (file, rows) = copy(file)?;
+    let connection = open(&file)?;
+    for nth in 0..count {
+        rusqlite_loop::upsert(&connection, &Item::changed(nth, rows))?;
+    }
+    Ok(())
+}
+
+fn sora_upsert(count: u64, file: &str) -> Result<()> {
+    let (file, rows) = copy(file)?;
+    runtime()?.block_on(async {
+        let items = items(&file).await?;
+        for nth in 0..count {
+            items.upsert(&Item::changed(nth, rows)).await?;
         }
         Ok(())
     })
