@@ -10,12 +10,18 @@ use sora_sql::{Portion, read_shape};
 use crate::config::SqliteConfig;
 use crate::inline::Small;
 
-/// Sends small reads to the reading threads while they are slow: from one that took too long until
-/// several in a row were fast again.
+/// Sends small reads to the reading threads while they are slow: from one that took too long, or some,
+/// until several were fast again.
 #[derive(Debug)]
 pub(crate) struct Gauge {
     /// How many fast ones are still asked for; none if they run inline.
     fast_wanted: AtomicU32,
+    /// Slow ones inline that fast ones have not made good, times what one counts.
+    missed: AtomicU32,
+    /// From which of them on they run on a thread.
+    missed_max: u32,
+    /// How many fast ones a slow one asks for.
+    fast_each: u32,
 }
 
 /// The gauges of a store: one for all look-ups, and one for each shape of a page, because one query
@@ -61,11 +67,19 @@ impl Gauges {
 }
 
 impl Default for Gauges {
-    /// Look-ups begin inline. A page has to show first that it is fast.
+    /// Look-ups begin inline, and one that is slow says that the file is not in memory. A page has to
+    /// show first that it is fast; of five one may then be slow, because on a busy machine a thread
+    /// that is kept waiting looks slow, too, and what is really slow is stopped.
     fn default() -> Self {
-        let new = |fast| Gauge { fast_wanted: AtomicU32::new(fast) };
-        let pages = std::array::from_fn(|_| new(Gauge::FAST_WANTED));
-        Self { lookups: new(0), pages, hasher: RandomState::default() }
+        let new = |fast_wanted: u32, missed_max, fast_each| Gauge {
+            fast_wanted: fast_wanted.into(),
+            missed: AtomicU32::new(0),
+            missed_max,
+            fast_each,
+        };
+        let pages = std::array::from_fn(|_| new(Gauge::FAST_WANTED, Gauge::FAST_WANTED, 4));
+        let lookups = new(0, 0, Gauge::FAST_WANTED);
+        Self { lookups, pages, hasher: RandomState::default() }
     }
 }
 
@@ -85,14 +99,22 @@ impl Gauge {
     }
 
     fn take(&self, was_fast: bool) {
+        let counter = if self.is_inline() { &self.missed } else { &self.fast_wanted };
+        let before = counter.load(Ordering::Relaxed);
         if was_fast {
-            if !self.is_inline() {
-                let _ =
-                    self.fast_wanted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |wanted| {
-                        wanted.checked_sub(1)
-                    });
+            // Two that end together may count as one.
+            if before > 0 {
+                counter.store(before - 1, Ordering::Relaxed);
             }
+            return;
+        }
+        let after = before.saturating_add(self.fast_each);
+        if !self.is_inline() {
+            self.fast_wanted.store(after.min(Self::FAST_WANTED), Ordering::Relaxed);
+        } else if after <= self.missed_max {
+            self.missed.store(after, Ordering::Relaxed);
         } else {
+            self.missed.store(0, Ordering::Relaxed);
             self.fast_wanted.store(Self::FAST_WANTED, Ordering::Relaxed);
         }
     }
@@ -119,5 +141,21 @@ mod tests {
             gauge.take(true);
         }
         assert!(gauge.is_inline());
+    }
+
+    #[test]
+    fn pages_bear_one_slow_of_five_and_no_more() {
+        for (slow_of, is_inline) in [(6, true), (5, true), (3, false), (2, false), (1, false)] {
+            let gauges = Gauges::default();
+            let gauge = gauges.at(Place::Page(5));
+            for _ in 0..Gauge::FAST_WANTED {
+                assert!(!gauge.is_inline());
+                gauge.take(true);
+            }
+            for nth in 1..=120 {
+                gauge.take(nth % slow_of != 0);
+            }
+            assert_eq!(gauge.is_inline(), is_inline, "one slow of {slow_of}");
+        }
     }
 }

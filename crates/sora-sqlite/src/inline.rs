@@ -82,7 +82,7 @@ impl Small {
     pub(crate) fn units(self) -> u32 {
         match self {
             Self::Lookup => 2,
-            Self::Page => 32,
+            Self::Page => 64,
         }
     }
 }

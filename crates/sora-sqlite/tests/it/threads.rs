@@ -122,8 +122,13 @@ async fn pages_run_inline_once_their_query_is_fast_and_are_stopped_when_it_is_no
     assert_eq!(run(&other).await, "thread", "another query has to show that it is fast");
     // Some looks at the clock are one too many: what was read so far is thrown away.
     steps.set(150);
-    assert_eq!(run(&fast).await, "inline and thread");
-    assert_eq!(run(&fast).await, "thread");
+    for _ in 0..3 {
+        assert_eq!(run(&fast).await, "inline and thread");
+    }
+    for _ in 0..20 {
+        steps.set(201);
+        assert_eq!(run(&fast).await, "thread");
+    }
     // Look-ups are not judged by pages.
     steps.set(1);
     let one = lookup(&binding, &[&[Value::I64(2)]]);
@@ -187,7 +192,7 @@ async fn reads_between_polls(read_of: fn(&Arc<Binding>) -> Read) -> (u32, u32) {
 #[tokio::test]
 async fn inline_reads_leave_the_thread_to_other_tasks() {
     let one = |binding: &Arc<Binding>| lookup(binding, &[&[Value::I64(2)]]);
-    for (read_of, most_expected) in [(one as fn(&_) -> Read, 128), (|binding| page(binding, 1), 8)]
+    for (read_of, most_expected) in [(one as fn(&_) -> Read, 128), (|binding| page(binding, 1), 4)]
     {
         let (most, polls) = reads_between_polls(read_of).await;
         assert!(most <= most_expected, "{most} reads between two polls");
