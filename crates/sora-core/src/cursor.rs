@@ -4,7 +4,7 @@
 //! of filter and sort (8 bytes), number of values (2 bytes), and the values of the sort columns of
 //! the last row. It grants nothing that the query itself does not, so it is not signed.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use crate::schema::fnv1a;
@@ -105,10 +105,22 @@ fn refused(why: &str) -> Error {
 
 /// The display of a bound predicate says all of it, literals too.
 fn query_hash(schema: &Schema, filter: &Predicate, sort: &[Sort]) -> u64 {
-    let hash = fnv1a(crate::schema::FNV_START, filter.display(schema).to_string().as_bytes());
-    sort.iter().fold(hash, |hash, Sort { column, descending }| {
+    let mut hash = Hash(crate::schema::FNV_START);
+    // A hash takes all text.
+    let _ = write!(hash, "{}", filter.display(schema));
+    sort.iter().fold(hash.0, |hash, Sort { column, descending }| {
         fnv1a(fnv1a(hash, &column.to_le_bytes()), &[u8::from(*descending)])
     })
+}
+
+/// The hash of what is written to it.
+struct Hash(u64);
+
+impl fmt::Write for Hash {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = fnv1a(self.0, text.as_bytes());
+        Ok(())
+    }
 }
 
 fn type_of(cell: Cell<'_>) -> Option<Type> {

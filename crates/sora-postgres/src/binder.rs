@@ -27,7 +27,13 @@ impl Parameters {
     /// [`ErrorKind::InvalidInput`] if a value does not fit its column in the store and the server
     /// would cut it to fit; [`ErrorKind::Limit`] if there are more bytes than a statement takes.
     pub(crate) fn of(walk: impl FnOnce(&mut Self)) -> Result<Self> {
-        let mut parameters = Self::default();
+        // What a look-up or a narrow row takes, at once.
+        let mut parameters = Self {
+            bytes: Vec::with_capacity(128),
+            spans: Vec::with_capacity(8),
+            types: Vec::with_capacity(8),
+            error: None,
+        };
         walk(&mut parameters);
         match parameters.error.take() {
             Some(error) => Err(error),

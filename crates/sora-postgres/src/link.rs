@@ -239,7 +239,7 @@ impl Link {
             return Err(Error::new(ErrorKind::Internal, message));
         }
         let params = params.zip(types.iter().cloned());
-        match self.client.query_typed_raw(sql, params).await {
+        match Box::pin(self.client.query_typed_raw(sql, params)).await {
             Ok(stream) => Ok(Rows::new(stream, running, stage)),
             Err(error) => Err(running.failed(error, stage)),
         }
@@ -254,7 +254,8 @@ impl Link {
         if let Some(found) = self.statements().and_then(|mut kept| kept.find(shape, types)) {
             return Ok(found);
         }
-        let statement = self.client.prepare_typed(sql.text(), types).await?;
+        // Apart, so that the future of a statement that is kept is small.
+        let statement = Box::pin(self.client.prepare_typed(sql.text(), types)).await?;
         let left = self.statements().and_then(|mut kept| kept.insert(shape, statement.clone()));
         // Dropped after the lock: it sends.
         drop(left);

@@ -133,6 +133,12 @@ impl Pool {
         {
             return Ok(Lease::new(shared.clone(), permit, link));
         }
+        // Apart, so that the future of whoever finds a connection idle is small.
+        Box::pin(self.acquire_later()).await
+    }
+
+    async fn acquire_later(&self) -> Result<Lease> {
+        let shared = &self.0;
         let began = Instant::now();
         let timeout_ms = shared.config().acquire_timeout_ms;
         let deadline = began + Duration::from_millis(timeout_ms.into());

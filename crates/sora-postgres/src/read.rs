@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use sora_core::read::{Access, Output, Read, ReadReport};
-use sora_core::{Error, ErrorKind, Result, RowSink};
+use sora_core::{Aggregation, Error, ErrorKind, Result, RowSink};
 use sora_sql::{Portion, Postgres, portions, read_shape, render, select};
 
 use crate::aggregate;
@@ -11,13 +11,12 @@ use crate::binder::Parameters;
 use crate::failure::Stage;
 use crate::link::{Link, Rows};
 use crate::native::{self, Place};
-use crate::parameter::Parameter;
 use crate::row::{Scratch, WireRow};
 
 /// Pushes the rows of a read into the sink. One round trip, two for a page among nulls.
 pub(crate) async fn run(link: &Link, read: &Read, sink: &mut dyn RowSink) -> Result<ReadReport> {
     if let Access::Native(statement) = &read.access {
-        return native::read(link, statement, read, Place::Alone, sink).await;
+        return Box::pin(native::read(link, statement, read, Place::Alone, sink)).await;
     }
     // What is left of a page is on its way: to read it is cheaper than to stop it. A scan is stopped
     // by whoever takes the connection back.
@@ -31,7 +30,7 @@ pub(crate) async fn run_inside(
     sink: &mut dyn RowSink,
 ) -> Result<ReadReport> {
     if let Access::Native(statement) = &read.access {
-        return native::read(link, statement, read, Place::Session, sink).await;
+        return Box::pin(native::read(link, statement, read, Place::Session, sink)).await;
     }
     run_to(link, read, sink, true).await
 }
@@ -42,15 +41,13 @@ async fn run_to(
     sink: &mut dyn RowSink,
     to_the_end: bool,
 ) -> Result<ReadReport> {
-    if read.output == Output::Count {
-        return count(link, read).await;
-    }
-    if let Output::Aggregate(aggregation) = &read.output {
-        let mut rows = query(link, read, Portion::All, read.limit).await?;
-        let report = aggregate::push(&mut rows, read, aggregation, sink).await?;
-        // Groups are few: to read what is left is cheaper than to stop it.
-        while rows.next().await?.is_some() {}
-        return Ok(report);
+    // What is computed is apart, so that the future of a look-up is small.
+    match &read.output {
+        Output::Count => return Box::pin(count(link, read)).await,
+        Output::Aggregate(aggregation) => {
+            return Box::pin(aggregated(link, read, aggregation, sink)).await;
+        }
+        _ => {}
     }
     let mut gate = read.gate(sink);
     let mut scratch = Scratch::new(&read.binding, &read.columns);
@@ -83,6 +80,19 @@ async fn push(
     Ok(ControlFlow::Continue(()))
 }
 
+async fn aggregated(
+    link: &Link,
+    read: &Read,
+    aggregation: &Aggregation,
+    sink: &mut dyn RowSink,
+) -> Result<ReadReport> {
+    let mut rows = query(link, read, Portion::All, read.limit).await?;
+    let report = aggregate::push(&mut rows, read, aggregation, sink).await?;
+    // Groups are few: to read what is left is cheaper than to stop it.
+    while rows.next().await?.is_some() {}
+    Ok(report)
+}
+
 async fn count(link: &Link, read: &Read) -> Result<ReadReport> {
     let mut count = None;
     let mut rows = query(link, read, Portion::All, read.limit).await?;
@@ -105,7 +115,7 @@ async fn query<'a>(
     let mut shape = Vec::with_capacity(64);
     read_shape::<Postgres>(read, portion, &mut shape);
     let text = || render::<Postgres>(|out| select::<Postgres, _>(read, portion, limit, out));
-    let values: Vec<Parameter<'_>> = parameters.iter().collect();
-    let rows = link.query(Stage::Reading, &shape, text, parameters.types(), &values).await;
+    let values = parameters.iter();
+    let rows = link.query(Stage::Reading, &shape, text, parameters.types(), values).await;
     rows.map_err(|error| error.with("table", read.binding.schema().table()))
 }

@@ -86,6 +86,11 @@ impl<'a> Writer<'a> {
         if rows_of(&self.write.change).is_none() || rows == 1 {
             return self.single().await;
         }
+        // Apart, so that the future of a single write is small.
+        Box::pin(self.several()).await
+    }
+
+    async fn several(&mut self) -> Result<()> {
         let waves = waves(self.write);
         if !self.write.atomic {
             for wave in &waves {
@@ -142,11 +147,14 @@ impl<'a> Writer<'a> {
         if !is_part {
             return self.statement(row).await;
         }
-        self.enter().await?;
-        match self.statement(row).await {
-            Ok(()) => self.leave().await,
-            Err(error) => Err(self.back_out_after(error).await),
-        }
+        Box::pin(async {
+            self.enter().await?;
+            match self.statement(row).await {
+                Ok(()) => self.leave().await,
+                Err(error) => Err(self.back_out_after(error).await),
+            }
+        })
+        .await
     }
 
     /// Runs the statement of one row, or of a filter.

@@ -3,7 +3,7 @@
 use sora_core::write::{Change, OnConflict, Target, Write};
 use sora_core::{Cell, RowBuffer};
 
-use crate::change::{Returned, returned};
+use crate::change::{Returned, told};
 use crate::out::{Operand, Out};
 use crate::postgres::Postgres;
 use crate::postgres::column::{cast, is_array};
@@ -50,7 +50,7 @@ pub struct BulkForm {
 /// No two rows of one statement may have the same key, nor the same values of the columns on whose
 /// conflict it updates: PostgreSQL refuses that in an upsert and takes any of the two in an update.
 pub fn bulk_form(write: &Write, detail: Detail) -> Option<BulkForm> {
-    let mut returned = returned::<Postgres>(write);
+    let mut returned = told::<Postgres>(write, true);
     let is_insert = matches!(write.change, Change::Insert { .. });
     let wanted = detail == Detail::Each || write.returning.is_some() || !is_insert;
     let told_by = match &write.change {

@@ -46,10 +46,17 @@ pub struct Returned {
 
 /// Returns what the statement of one row returns.
 pub fn returned<D: Dialect>(write: &Write) -> Returned {
+    // To hand out a row only to say whether it is new would cost more than that is worth; upserts
+    // that were joined do not say it either.
+    told::<D>(write, write.returning.as_ref().is_some_and(|columns| !columns.is_empty()))
+}
+
+/// The same, and whether the row is new if that is told.
+pub(crate) fn told<D: Dialect>(write: &Write, tells: bool) -> Returned {
     let columns: Box<[u16]> = write.returning.as_deref().unwrap_or_default().into();
     let is_upsert =
         matches!(&write.change, Change::Insert { on_conflict: OnConflict::Update(_), .. });
-    let is_inserted = is_upsert && D::is_inserted(write.binding.live()).is_some();
+    let is_inserted = tells && is_upsert && D::is_inserted(write.binding.live()).is_some();
     Returned { width: columns.len(), columns, is_inserted, number: false }
 }
 

@@ -120,7 +120,10 @@ impl<'a> Collect<'a> {
             last.clear();
             last.push(&Picked { row, positions: &self.sort })?;
         }
-        let flow = self.sink.row(&Head { row, width: self.plan.width })?;
+        let flow = match self.plan.width == self.plan.read.columns.len() {
+            true => self.sink.row(row)?,
+            false => self.sink.row(&Head { row, width: self.plan.width })?,
+        };
         let is_full = self.end == PageEnd::Stop && self.limit == Some(self.returned);
         Ok(if is_full { ControlFlow::Break(()) } else { flow })
     }

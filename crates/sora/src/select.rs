@@ -103,11 +103,8 @@ impl<'a, E: Entity, T: Send + 'static> Select<'a, E, T> {
     pub async fn fetch(self) -> Result<Rows<T>> {
         let mut rows = self.read(None, PageEnd::Probe).await?;
         if self.total {
-            rows.set_total(
-                self.table
-                    .count_at(self.query.as_ref().map_err(Clone::clone)?, self.location)
-                    .await?,
-            );
+            let query = self.query.as_ref().map_err(Clone::clone)?;
+            rows.set_total(Box::pin(self.table.count_at(query, self.location)).await?);
         }
         Ok(rows)
     }
@@ -219,7 +216,8 @@ impl<'a, E: Entity, T: Send + 'static> Select<'a, E, T> {
     async fn read(&self, limit: Option<u64>, end: PageEnd) -> Result<Rows<T>> {
         let mut query = self.query.clone()?;
         query.limit = limit.or(query.limit);
-        let mut rows = Vec::new();
+        let expected = query.limit.unwrap_or(0).min(ROWS_EXPECTED_MAX);
+        let mut rows = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
         let mut sink = Decode { rows: &mut rows, decode: self.decode };
         let Page { outcome, next } =
             self.table.query_as((Operation::Query, end), &query, &mut sink, self.location).await?;
@@ -233,6 +231,9 @@ impl<'a, E: Entity, T: Send + 'static> Select<'a, E, T> {
         self
     }
 }
+
+/// Room is made at once for so many rows of a page; a limit may be far from what there is.
+const ROWS_EXPECTED_MAX: u64 = 64;
 
 impl<E, T> fmt::Debug for Select<'_, E, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

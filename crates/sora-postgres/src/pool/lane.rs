@@ -54,22 +54,11 @@ impl Lanes {
 
     pub(super) async fn take(&self, at: usize, connector: &Connector) -> Result<Lane> {
         let slot = &self.0[at % self.0.len()];
-        if let Some(lane) = slot.open()? {
-            return Ok(lane);
+        match slot.open()? {
+            Some(lane) => Ok(lane),
+            // Apart, so that the future of whoever finds it open is small.
+            None => Box::pin(slot.open_again(connector)).await,
         }
-        let timeout_ms = connector.config().acquire_timeout_ms;
-        let opened = async {
-            let _opening = slot.opening.lock().await;
-            match slot.open()? {
-                Some(lane) => Ok(lane),
-                None => slot.fill(Box::pin(connector.open(Purpose::Lookup)).await?),
-            }
-        };
-        let opened = timeout(Duration::from_millis(timeout_ms.into()), opened).await;
-        opened.unwrap_or_else(|_| {
-            let message = format!("no connection for look-ups was open in {timeout_ms} ms");
-            Err(Error::new(ErrorKind::Unavailable, message))
-        })
     }
 
     pub(super) fn close(&self) {
@@ -82,6 +71,22 @@ impl Lanes {
 }
 
 impl Slot {
+    async fn open_again(&self, connector: &Connector) -> Result<Lane> {
+        let timeout_ms = connector.config().acquire_timeout_ms;
+        let opened = async {
+            let _opening = self.opening.lock().await;
+            match self.open()? {
+                Some(lane) => Ok(lane),
+                None => self.fill(Box::pin(connector.open(Purpose::Lookup)).await?),
+            }
+        };
+        let opened = timeout(Duration::from_millis(timeout_ms.into()), opened).await;
+        opened.unwrap_or_else(|_| {
+            let message = format!("no connection for look-ups was open in {timeout_ms} ms");
+            Err(Error::new(ErrorKind::Unavailable, message))
+        })
+    }
+
     fn open(&self) -> Result<Option<Lane>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.is_closed {

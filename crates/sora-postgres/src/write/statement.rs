@@ -16,7 +16,6 @@ use crate::binder::Parameters;
 use crate::failure::Stage;
 use crate::link::{Link, Rows};
 use crate::native;
-use crate::parameter::Parameter;
 use crate::row::{Scratch, WireRow};
 
 /// What a statement did.
@@ -53,7 +52,7 @@ pub(super) async fn one(
     stage: Stage,
 ) -> Result<Done> {
     if let Change::Native(statement) = &write.change {
-        return own(link, statement, write, stage).await;
+        return Box::pin(own(link, statement, write, stage)).await;
     }
     let row = index.and_then(|index| rows_of(&write.change)?.row(index));
     let parameters = Parameters::of(|out| change::<Postgres, _>(write, row, out))?;
@@ -68,7 +67,7 @@ pub(super) async fn one(
     }
     let affected = rows.affected().unwrap_or(0);
     let outcome = match affected {
-        0 => missing(link, write, index, stage).await?,
+        0 => Box::pin(missing(link, write, index, stage)).await?,
         _ => Outcome::Applied(effect(write, taken.is_inserted.first().copied().flatten())),
     };
     Ok(Done { outcomes: vec![outcome], returned: taken.rows, places: taken.places, affected })
@@ -139,8 +138,7 @@ async fn run<'a>(
     text: impl FnOnce() -> String + Send,
     parameters: &Parameters,
 ) -> Result<Rows<'a>> {
-    let values: Vec<Parameter<'_>> = parameters.iter().collect();
-    let rows = link.query(stage, shape, text, parameters.types(), &values).await;
+    let rows = link.query(stage, shape, text, parameters.types(), parameters.iter()).await;
     rows.map_err(|error| at(error, write))
 }
 

@@ -70,7 +70,7 @@ fn one_row_is_inserted_by_its_values() {
         1 · NULL · TRUE · 1
         INSERT INTO "ci""ties" ("id", "name", "active", "version") VALUES ($1::int8, $2::text, $3::bool, $4::int8) ON CONFLICT DO NOTHING
         1 · NULL · TRUE · 1
-        INSERT INTO "ci""ties" ("id", "name", "active", "version") VALUES ($1::int8, $2::text, $3::bool, $4::int8) ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "active" = excluded."active", "version" = "ci""ties"."version" + 1 RETURNING (xmax = 0)
+        INSERT INTO "ci""ties" ("id", "name", "active", "version") VALUES ($1::int8, $2::text, $3::bool, $4::int8) ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "active" = excluded."active", "version" = "ci""ties"."version" + 1
         1 · NULL · TRUE · 1
         INSERT INTO "ci""ties" ("id", "name", "active", "version") VALUES ($1::int8, $2::text, $3::bool, $4::int8) ON CONFLICT ("code") DO UPDATE SET "name" = excluded."name", "active" = excluded."active", "version" = "ci""ties"."version" + 1 RETURNING "version", (xmax = 0)
         1 · NULL · TRUE · 1

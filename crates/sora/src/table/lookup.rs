@@ -76,8 +76,9 @@ impl Found {
 impl Work for Lookup {
     type Item = Waiting;
 
-    /// As long as a lane is free, a look-up goes at once.
-    const ALONE_MAX: usize = usize::MAX;
+    /// Beside others it goes at once, too, as long as a lane is free, but with all that can go: the
+    /// callers of a round trip that has ended come again together.
+    const ALONE_MAX: usize = 1;
 
     fn opens(&self, _: usize, _: usize) -> bool {
         true

@@ -380,7 +380,7 @@ impl Table {
                 {
                     // The next call plans with what the table has become. This one was planned, and
                     // maybe sorted and cut, by what it was.
-                    self.bind_again().await?;
+                    Box::pin(self.bind_again()).await?;
                 }
                 read
             }

@@ -69,8 +69,11 @@ impl Table {
             self.pass_writers(location).await?;
             let report = match <[Write; 1]>::try_from(writes) {
                 Ok([write]) => self.write_joined(write, sink, &mut watch).await?,
-                Err(writes) if atomic => self.write_in_session(&writes, rows, sink).await?,
-                Err(writes) => self.write_each(&writes, sink).await?,
+                // Apart, so that the future of a write in one part is small.
+                Err(writes) if atomic => {
+                    Box::pin(self.write_in_session(&writes, rows, sink)).await?
+                }
+                Err(writes) => Box::pin(self.write_each(&writes, sink)).await?,
             };
             watch.wrote(rows, &report);
             Ok(report)
@@ -252,7 +255,7 @@ impl Table {
             && self.transaction().is_none()
         {
             // A write is not repeated; the next one knows what the table has become.
-            self.bind_again().await?;
+            Box::pin(self.bind_again()).await?;
         }
         written
     }

@@ -49,6 +49,17 @@ async fn look_up(
     tasks
 }
 
+/// The same behind 0 and 1, which come one after the other, so that each has one of the two lanes.
+async fn look_up_behind_two(
+    counters: &Repository<Counter>,
+    ids: impl IntoIterator<Item = i64>,
+) -> Vec<JoinHandle<sora::Result<Option<Arc<Counter>>>>> {
+    let mut tasks = look_up(counters, [0]).await;
+    tasks.extend(look_up(counters, [1]).await);
+    tasks.extend(look_up(counters, ids).await);
+    tasks
+}
+
 /// Lets every task run until it waits for the gate.
 async fn settle() {
     for _ in 0..1_000 {
@@ -70,7 +81,7 @@ async fn a_look_up_that_finds_the_store_idle_goes_at_once_and_alone() {
 async fn look_ups_that_wait_go_together_and_equal_keys_are_asked_once() {
     let (counters, gate) = counters().await;
     // Two lanes: the first two go at once, what comes behind waits for one of them.
-    let tasks = look_up(&counters, [0, 1, 5, 5, 6, 7, 200, 5]).await;
+    let tasks = look_up_behind_two(&counters, [5, 5, 6, 7, 200, 5]).await;
     assert_eq!(gate.reads(), [vec![0], vec![1]]);
     gate.let_through(1);
     settle().await;
@@ -86,9 +97,21 @@ async fn look_ups_that_wait_go_together_and_equal_keys_are_asked_once() {
 }
 
 #[tokio::test]
+async fn look_ups_that_come_together_go_together_in_a_lane_that_is_free() {
+    let (counters, gate) = counters().await;
+    let mut tasks = look_up(&counters, [0]).await;
+    tasks.extend(look_up(&counters, [1, 2, 3]).await);
+    assert_eq!(gate.reads(), [vec![0], vec![1, 2, 3]], "none waits for the first");
+    gate.open();
+    for task in tasks {
+        assert!(task.await.expect("a task").expect("an answer").is_some());
+    }
+}
+
+#[tokio::test]
 async fn a_statement_has_a_bounded_number_of_keys() {
     let (counters, gate) = counters().await;
-    let tasks = look_up(&counters, 0..602).await;
+    let tasks = look_up_behind_two(&counters, 2..602).await;
     gate.open();
     for task in tasks {
         task.await.expect("a task").expect("an answer");
@@ -100,7 +123,7 @@ async fn a_statement_has_a_bounded_number_of_keys() {
 #[tokio::test]
 async fn a_batch_that_fails_fails_only_those_who_are_in_it() {
     let (counters, gate) = counters().await;
-    let first = look_up(&counters, [0, 1, 13, 14]).await;
+    let first = look_up_behind_two(&counters, [13, 14]).await;
     gate.fail_reads_of(13);
     gate.let_through(1);
     settle().await;
@@ -118,7 +141,7 @@ async fn a_batch_that_fails_fails_only_those_who_are_in_it() {
 #[tokio::test]
 async fn a_panic_in_a_round_trip_is_told_and_the_lane_goes_on() {
     let (counters, gate) = counters().await;
-    let tasks = look_up(&counters, [0, 1, 66, 2]).await;
+    let tasks = look_up_behind_two(&counters, [66, 2]).await;
     gate.panic_at_reads_of(66);
     gate.open();
     let mut kinds = Vec::new();
@@ -137,7 +160,7 @@ async fn a_panic_in_a_round_trip_is_told_and_the_lane_goes_on() {
 #[tokio::test]
 async fn a_caller_who_goes_away_stops_nobody_else() {
     let (counters, gate) = counters().await;
-    let mut tasks = look_up(&counters, [0, 1, 2, 3, 4]).await;
+    let mut tasks = look_up_behind_two(&counters, [2, 3, 4]).await;
     // One that went alone, and one that waits.
     tasks.remove(2).abort();
     tasks.remove(0).abort();
@@ -152,7 +175,7 @@ async fn a_caller_who_goes_away_stops_nobody_else() {
 #[tokio::test]
 async fn a_look_up_never_joins_a_statement_that_was_sent() {
     let (counters, gate) = counters().await;
-    let before = look_up(&counters, [0, 1, 9]).await;
+    let before = look_up_behind_two(&counters, [9]).await;
     gate.let_through(1);
     settle().await;
     assert_eq!(gate.reads()[2..], [vec![9]], "sent, and not answered");
@@ -240,7 +263,7 @@ async fn the_event_says_how_many_shared_the_round_trip() {
     store.ensure_schema::<Counter>().await.expect("a table");
     let counters = store.repository::<Counter>().await.expect("a repository");
     gate.forget();
-    let tasks = look_up(&counters, [0, 1, 2, 3, 4]).await;
+    let tasks = look_up_behind_two(&counters, [2, 3, 4]).await;
     gate.open();
     for task in tasks {
         task.await.expect("a task").expect("an answer");
