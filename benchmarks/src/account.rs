@@ -1,12 +1,14 @@
-//! What a run takes: time, CPU of this process and of a server, memory.
+//! What a run takes: time, CPU of this process and of a server, memory; and on which CPUs they run.
 
 use std::collections::HashMap;
 use std::fs;
 use std::time::Instant;
 
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::Measurement;
+use crate::{Measurement, Result};
 
 /// Where the CPU time of a run is read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +32,29 @@ impl Account {
         Self { server: parent(connection) }
     }
 
+    /// Keeps this program and the server to one CPU, or lets them run on all of `cpus`.
+    ///
+    /// A task that waits for each answer leaves it to the kernel whether the two share a CPU or wake
+    /// each other across two. One costs three times what the other does, and which of them a run gets
+    /// is chance.
+    pub(crate) fn keep_to(self, cpus: &CpuSet, is_one: bool) -> Result<()> {
+        let mut one = CpuSet::new();
+        if let Some(first) = (0..CpuSet::MAX_CPU).find(|cpu| cpus.is_set(*cpu)) {
+            one.set(first);
+        }
+        let kept = if is_one { &one } else { cpus };
+        let threads = processes("/proc/self/task").collect::<Vec<_>>();
+        for thread in threads.into_iter().chain(self.server_processes()) {
+            let Some(id) = i32::try_from(thread).ok().and_then(Pid::from_raw) else { continue };
+            match sched_setaffinity(Some(id), kept) {
+                // It has ended by now.
+                Err(rustix::io::Errno::SRCH) => {}
+                set => set?,
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn start(self) -> Start {
         // Sets the peak to what is resident now; where that is not allowed, peaks are those of the
         // whole process.
@@ -45,13 +70,25 @@ impl Account {
 
     /// The CPU time of each process of the server.
     fn server_cpu_ns(self) -> HashMap<u32, u64> {
-        let Some(server) = self.server else { return HashMap::new() };
-        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        pids.filter(|pid| *pid == server || parent(*pid) == Some(server))
-            .filter_map(|pid| Some((pid, cpu_ns(pid)?)))
-            .collect()
+        self.server_processes().filter_map(|pid| Some((pid, cpu_ns(pid)?))).collect()
     }
+
+    fn server_processes(self) -> impl Iterator<Item = u32> {
+        let is_server = |pid: u32, server| pid == server || parent(pid) == Some(server);
+        let server = self.server.into_iter();
+        server.flat_map(move |server| processes("/proc").filter(move |pid| is_server(*pid, server)))
+    }
+}
+
+/// The CPUs that this program may run on.
+pub(crate) fn all_cpus() -> Result<CpuSet> {
+    Ok(sched_getaffinity(None)?)
+}
+
+/// The processes, or threads, that have an entry in a directory.
+fn processes(directory: &str) -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
 }
 
 impl Start {

@@ -5,6 +5,7 @@ mod account;
 mod measure;
 mod peer;
 mod postgres_pool;
+mod postgres_server;
 pub mod rusqlite_loop;
 mod sora_peer;
 mod task;
@@ -12,9 +13,10 @@ mod worker;
 
 pub use account::Account;
 pub use peer::{Opened, Peer, Result, Store, opened};
+pub use postgres_server::{Flush, PostgresServer};
 pub use sora_peer::open_sqlite;
 pub use task::{Answer, Durability, Form, Measurement, Order, StoreKind, Task, Workload};
-pub use worker::{Opening, serve};
+pub use worker::{Opening, Peers, serve};
 
 use sora::Entity;
 

@@ -3,13 +3,14 @@
 use std::fmt::Write as _;
 use std::pin::pin;
 
-use sora_benchmarks::{Item, Result};
 use sora_testbed::{Postgres, PostgresOptions};
 use tokio_postgres::NoTls;
 
+use crate::{Item, Result};
+
 /// What it costs to make a commit durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flush {
+pub enum Flush {
     /// The log is on the disk as it is.
     Disk,
     /// The log is in memory, and each flush waits for 1 ms first: what a good disk takes, and always
@@ -19,11 +20,11 @@ pub(crate) enum Flush {
 
 /// A server with tables of certain sizes.
 #[derive(Debug)]
-pub(crate) struct PostgresServer {
+pub struct PostgresServer {
     server: Postgres,
     tables: Vec<u64>,
     /// As it names itself.
-    pub(crate) version: String,
+    pub version: String,
 }
 
 const SETTINGS: [(&str, &str); 8] = [
@@ -44,7 +45,12 @@ const INDEX: &str = "CREATE INDEX item_city_population ON item (city, population
 const COPY: &str = "COPY item (id, name, city, population, score, at) FROM STDIN (FORMAT csv)";
 
 impl PostgresServer {
-    pub(crate) fn start(flush: Flush) -> Result<Self> {
+    /// Starts a server. It ends when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If PostgreSQL is not installed, or does not start.
+    pub fn start(flush: Flush) -> Result<Self> {
         let mut options = PostgresOptions::new();
         for (name, value) in SETTINGS {
             options = options.set(name, value);
@@ -59,7 +65,11 @@ impl PostgresServer {
     }
 
     /// Returns the address of a database with a table of so many rows, made if it is not there.
-    pub(crate) fn table(&mut self, rows: u64) -> Result<String> {
+    ///
+    /// # Errors
+    ///
+    /// What the server says.
+    pub fn table(&mut self, rows: u64) -> Result<String> {
         let name = format!("table_{rows}");
         let url = self.server.url(&name);
         if !self.tables.contains(&rows) {
@@ -76,7 +86,11 @@ impl PostgresServer {
     }
 
     /// Returns the address of a fresh copy of the table, that may be written.
-    pub(crate) fn copy(&mut self, rows: u64) -> Result<String> {
+    ///
+    /// # Errors
+    ///
+    /// What the server says.
+    pub fn copy(&mut self, rows: u64) -> Result<String> {
         self.table(rows)?;
         self.server.execute("postgres", "DROP DATABASE IF EXISTS written WITH (FORCE)")?;
         self.server
@@ -86,7 +100,11 @@ impl PostgresServer {
     }
 
     /// Removes what writes have left in the copy: between rounds, so that all find the same.
-    pub(crate) fn clean(&self) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// What the server says.
+    pub fn clean(&self) -> Result<()> {
         self.server.execute("written", "VACUUM item")?;
         Ok(self.server.execute("postgres", "CHECKPOINT")?)
     }

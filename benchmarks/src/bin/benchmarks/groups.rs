@@ -3,7 +3,6 @@
 use sora_benchmarks::{Durability, Form, Order, StoreKind, Workload};
 
 use crate::options::Options;
-use crate::postgres_server::Flush;
 use crate::program::Program;
 use crate::table::count;
 

@@ -5,7 +5,6 @@ mod environment;
 mod goals;
 mod groups;
 mod options;
-mod postgres_server;
 mod program;
 mod quartiles;
 mod report;

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::thread;
 use std::time::Duration;
 
-use sora_benchmarks::{Durability, Result, Task, Workload};
+use sora_benchmarks::{Durability, Flush, PostgresServer, Result, Task, Workload};
 
 use crate::environment::Environment;
 use crate::groups::{Group, Series, Setup};
 use crate::options::Options;
-use crate::postgres_server::{Flush, PostgresServer};
 use crate::program::{Program, Programs, Running};
 use crate::results::{Results, Runs};
 use crate::sqlite_file;

@@ -1,6 +1,7 @@
-//! Sora beside hand-written rusqlite in one program, interleaved: `pairs WHAT [OPTIONS]`.
+//! Sora beside the floor in one program, interleaved: `pairs WHAT [OPTIONS]`.
 
 mod database;
+mod postgres;
 mod reads;
 mod rounds;
 mod sustained;
@@ -19,8 +20,11 @@ const USAGE: &str = "usage: pairs WHAT [--pairs N] [--seconds S] [--rows N] [--f
   writes TASKS full|normal single upserts, each durable
   bulk sorted|shuffled     an upsert of as many rows as the table has, half of them there
   sustained full|normal    upserts of 64 tasks for --seconds beside readers: the log's size and times
+  postgres get|page|upsert TASKS [--url URL] [--alone NAME]
+                           on a server that is started for it, or the one given; by one side alone
 
-The floor is one thread on rusqlite with cached statements and the settings that Sora uses.";
+The floor is one thread on rusqlite with cached statements and the settings that Sora uses, and on
+PostgreSQL a pool of 16 connections of tokio-postgres with cached statements.";
 
 fn main() -> Result<()> {
     let mut words = Vec::new();
@@ -33,6 +37,8 @@ fn main() -> Result<()> {
             "--seconds" => options.seconds = value()?.parse()?,
             "--rows" => options.rows = value()?.parse()?,
             "--folder" => options.folder = value()?.into(),
+            "--url" => options.url = Some(value()?),
+            "--alone" => options.alone = Some(value()?),
             _ => words.push(argument),
         }
     }
@@ -44,6 +50,7 @@ fn main() -> Result<()> {
         ["stream", page] => reads::stream(&options, page.parse()?),
         ["writes", tasks, mode] => writes::singles(&options, tasks.parse()?, mode == "full"),
         ["bulk", order] => writes::bulk(&options, order == "shuffled"),
+        ["postgres", what, tasks] => postgres::run(&options, what, tasks.parse()?),
         ["sustained", mode] => sustained::run(&options, mode == "full"),
         _ => Err(USAGE.into()),
     }

@@ -13,12 +13,16 @@ pub(crate) struct Options {
     pub(crate) seconds: f64,
     pub(crate) rows: u64,
     pub(crate) folder: PathBuf,
+    /// A server that runs already.
+    pub(crate) url: Option<String>,
+    /// The only side that runs, for a profile of it.
+    pub(crate) alone: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let folder = std::env::temp_dir().join("sora-benchmarks");
-        Self { pairs: 9, seconds: 1.0, rows: 1_000_000, folder }
+        Self { pairs: 9, seconds: 1.0, rows: 1_000_000, folder, url: None, alone: None }
     }
 }
 
@@ -107,7 +111,7 @@ pub(crate) fn percentiles(took_us: &mut [u32]) -> String {
     format!("   p50 {middle:.2} ms  p99 {high:.2} ms  p99.9 {:.2} ms  max {most:.2} ms", at(0.999))
 }
 
-fn quartiles(values: impl Iterator<Item = f64>) -> (f64, f64, f64) {
+pub(crate) fn quartiles(values: impl Iterator<Item = f64>) -> (f64, f64, f64) {
     let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
     let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
