@@ -130,7 +130,7 @@ pub enum Effect {
     Unchanged,
     /// The row was there and was changed.
     Updated,
-    /// The row was inserted or updated; the store does not tell which.
+    /// The row was inserted or updated; which of both is told only where it costs nothing.
     Upserted,
 }
 
