@@ -42,14 +42,19 @@ struct Span {
 const _: () = assert!(size_of::<Slot>() == 16);
 
 impl Span {
+    #[inline]
     fn behind(start: usize, len: usize) -> Result<Self> {
-        let full = |_| {
-            let message = format!("the rows of one buffer exceed {} bytes", RowBuffer::BYTES_MAX);
-            Error::new(ErrorKind::Limit, message)
-        };
-        let start = u32::try_from(start).map_err(full)?;
-        Ok(Self { start, len: u32::try_from(len).map_err(full)? })
+        match (u32::try_from(start), u32::try_from(len)) {
+            (Ok(start), Ok(len)) => Ok(Self { start, len }),
+            _ => Err(full()),
+        }
     }
+}
+
+#[cold]
+fn full() -> Error {
+    let message = format!("the rows of one buffer exceed {} bytes", RowBuffer::BYTES_MAX);
+    Error::new(ErrorKind::Limit, message)
 }
 
 impl Slot {
@@ -102,6 +107,7 @@ impl RowBuffer {
     }
 
     /// Returns the row at an index, or `None` beyond the last.
+    #[inline]
     pub fn row(&self, index: usize) -> Option<BufferedRow<'_>> {
         // Without width every index would be an empty row.
         let start = index.checked_mul(self.width).filter(|_| self.width > 0)?;
@@ -140,15 +146,53 @@ impl RowBuffer {
         Ok(rows)
     }
 
-    /// Copies a row to the end.
-    pub fn push(&mut self, row: &dyn Row) -> Result<()> {
+    /// Copies a row to the end; of a known type without a dynamic call for each cell.
+    pub fn push<R: Row + ?Sized>(&mut self, row: &R) -> Result<()> {
         for position in 0..self.width {
-            if let Err(error) = row.cell(position).and_then(|cell| self.cell(cell)) {
-                self.truncate(self.len());
-                return Err(error);
+            // Each of the common ones is written where it ends up: a slot that is put together on the
+            // stack first makes the processor wait for it. The others are apart, so that this is
+            // inlined where the type of the row is known.
+            match row.cell(position) {
+                Ok(Cell::I64(value)) => self.slots.push(Slot::I64(value)),
+                Ok(Cell::F64(value)) => self.slots.push(Slot::F64(value)),
+                Ok(Cell::Null) => self.slots.push(Slot::Null),
+                Ok(Cell::Text(text)) if let Ok(span) = self.text_span(text) => {
+                    self.slots.push(Slot::Text(span));
+                }
+                cell => {
+                    if let Err(error) = cell.and_then(|cell| self.cell(cell)) {
+                        self.truncate(self.len());
+                        return Err(error);
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// Returns an empty buffer for a page of at most so many rows, if it is known, with room for as
+    /// many of them as a page commonly has, so that it seldom grows.
+    pub fn for_page(width: usize, rows_max: Option<u64>) -> Self {
+        const SLOTS_MAX: usize = 64 << 10;
+        let rows = rows_max.and_then(|rows| usize::try_from(rows).ok()).unwrap_or(0);
+        Self::with_capacity(width, rows.min(SLOTS_MAX / width.max(1)))
+    }
+
+    /// Pushes all rows into a sink, as they are if it takes them so, and leaves the buffer empty.
+    pub fn hand_out(&mut self, sink: &mut dyn RowSink) -> Result<ControlFlow<()>> {
+        if self.is_empty() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let mut rows = std::mem::take(self);
+        if let Some(flow) = sink.rows(&mut rows)? {
+            return Ok(flow);
+        }
+        for row in rows.iter() {
+            if sink.row(&row)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Keeps the first so many rows, and drops cells of an unfinished row.
@@ -178,12 +222,14 @@ impl RowBuffer {
         Ok(())
     }
 
+    #[inline]
     fn span(&mut self, bytes: &[u8]) -> Result<Span> {
         let span = Span::behind(self.bytes.len(), bytes.len())?;
         self.bytes.extend_from_slice(bytes);
         Ok(span)
     }
 
+    #[inline]
     fn text_span(&mut self, text: &str) -> Result<Span> {
         let span = Span::behind(self.text.len(), text.len())?;
         self.text.push_str(text);
@@ -250,7 +296,11 @@ pub struct BufferedRow<'a> {
 impl<'a> BufferedRow<'a> {
     /// Returns the cell at a position, or null beyond the last.
     pub fn get(&self, position: usize) -> Cell<'a> {
-        match self.slots.get(position).copied().unwrap_or(Slot::Null) {
+        self.slots.get(position).map_or(Cell::Null, |slot| self.of(*slot))
+    }
+
+    fn of(&self, slot: Slot) -> Cell<'a> {
+        match slot {
             Slot::Null => Cell::Null,
             Slot::Bool(value) => Cell::Bool(value),
             Slot::I64(value) => Cell::I64(value),
@@ -265,12 +315,14 @@ impl<'a> BufferedRow<'a> {
         }
     }
 
+    #[inline]
     fn bytes(&self, span: Span) -> &'a [u8] {
         &self.bytes[span.start as usize..][..span.len as usize]
     }
 
+    #[inline]
     fn text(&self, span: Span) -> &'a str {
-        &self.text[span.start as usize..][..span.len as usize]
+        &self.text[span.start as usize..span.start as usize + span.len as usize]
     }
 
     fn decimal(&self, span: Span) -> Option<Decimal> {
@@ -284,11 +336,20 @@ impl Row for BufferedRow<'_> {
         self.slots.len()
     }
 
+    #[expect(
+        clippy::inline_always,
+        reason = "where the type that is wanted is known, a look at the slot's is all that is left"
+    )]
+    #[inline(always)]
     fn cell(&self, position: usize) -> Result<Cell<'_>> {
-        if position >= self.slots.len() {
-            return Err(missing_cell(position));
+        match self.slots.get(position) {
+            Some(Slot::I64(value)) => Ok(Cell::I64(*value)),
+            Some(Slot::F64(value)) => Ok(Cell::F64(*value)),
+            Some(Slot::Null) => Ok(Cell::Null),
+            Some(Slot::Text(span)) => Ok(Cell::Text(self.text(*span))),
+            Some(slot) => Ok(self.of(*slot)),
+            None => Err(missing_cell(position)),
         }
-        Ok(self.get(position))
     }
 }
 
@@ -382,5 +443,52 @@ mod tests {
         assert!(buffer.is_empty());
         buffer.push(&vec![Value::Null, Value::I64(1)]).expect("a row");
         assert_eq!(buffer.row(0).expect("a row").get(1), Cell::I64(1));
+    }
+
+    /// Takes rows one by one, or as they are, and no more than so many.
+    struct Sink {
+        taken: Vec<i64>,
+        is_whole: bool,
+        max: usize,
+    }
+
+    impl RowSink for Sink {
+        fn row(&mut self, row: &dyn Row) -> Result<ControlFlow<()>> {
+            let Cell::I64(number) = row.cell(0)? else { panic!("a number") };
+            self.taken.push(number);
+            let is_full = self.taken.len() == self.max;
+            Ok(if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        }
+
+        fn rows(&mut self, rows: &mut RowBuffer) -> Result<Option<ControlFlow<()>>> {
+            if !self.is_whole {
+                return Ok(None);
+            }
+            for row in rows.iter() {
+                let _ = self.row(&row)?;
+            }
+            Ok(Some(ControlFlow::Continue(())))
+        }
+
+        fn reset(&mut self) {
+            self.taken.clear();
+        }
+    }
+
+    #[test]
+    fn rows_are_handed_out_as_the_sink_takes_them() {
+        for (is_whole, max, expected) in
+            [(true, 2, vec![0, 1, 2]), (false, 9, vec![0, 1, 2]), (false, 2, vec![0, 1])]
+        {
+            let mut rows = RowBuffer::for_page(1, Some(3));
+            for number in 0..3 {
+                rows.push(&vec![Value::I64(number)]).expect("a row");
+            }
+            let mut sink = Sink { taken: Vec::new(), is_whole, max };
+            let flow = rows.hand_out(&mut sink).expect("handed out");
+            assert_eq!(sink.taken, expected);
+            assert_eq!(flow.is_break(), expected.len() < 3);
+            assert!(rows.is_empty());
+        }
     }
 }

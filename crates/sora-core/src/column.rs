@@ -51,6 +51,7 @@ pub trait ColumnType: Sized {
 }
 
 /// Returns the error of a cell that a Rust type cannot hold.
+#[cold]
 pub fn unexpected(cell: Cell<'_>, expected: &str) -> Error {
     let found = match cell {
         Cell::Null => "null".into(),
@@ -73,6 +74,7 @@ impl<T: ColumnType> ColumnType for Option<T> {
         }
     }
 
+    #[inline]
     fn decode(cell: Cell<'_>) -> Result<Self> {
         if cell.is_null() { Ok(None) } else { T::decode(cell).map(Some) }
     }
@@ -90,6 +92,7 @@ macro_rules! column_type {
                 out.cell(encode(self)?)
             }
 
+            #[inline]
             fn decode(cell: Cell<'_>) -> Result<Self> {
                 match cell {
                     Cell::$variant(value) => {

@@ -223,12 +223,16 @@ impl ColumnSpec {
 
 /// Reads the cell at a position of a row as a field of the entity `E`; an error names the column.
 #[inline]
-pub fn read<E: Entity, T: ColumnType, V: FromColumn<T>>(
-    row: &dyn Row,
+pub fn read<E: Entity, T: ColumnType, V: FromColumn<T>, R: Row + ?Sized>(
+    row: &R,
     position: usize,
     field: Field<E, T>,
 ) -> Result<V> {
-    match row.cell(position).and_then(T::decode) {
+    let decoded = match row.cell(position) {
+        Ok(cell) => T::decode(cell),
+        Err(error) => Err(error),
+    };
+    match decoded {
         Ok(value) => Ok(V::from_column(value)),
         Err(error) => Err(name_column::<E>(error, field.column())),
     }

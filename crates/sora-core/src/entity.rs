@@ -29,7 +29,7 @@ pub trait Entity: Sized + Send + Sync + 'static {
     fn encode(&self, out: &mut dyn CellSink) -> Result<()>;
 
     /// Reads the row from the cells of all columns, in the schema's order.
-    fn decode(row: &dyn Row) -> Result<Self>;
+    fn decode<R: Row + ?Sized>(row: &R) -> Result<Self>;
 }
 
 /// A struct that some columns of an entity are read into; derive it with `#[derive(Projection)]`.
@@ -42,7 +42,7 @@ pub trait Projection<E: Entity>: Sized + Send + 'static {
     const COLUMNS: &'static [u16];
 
     /// Reads the struct from cells in the order of [`COLUMNS`](Projection::COLUMNS).
-    fn decode(row: &dyn Row) -> Result<Self>;
+    fn decode<R: Row + ?Sized>(row: &R) -> Result<Self>;
 }
 
 /// A struct that a new row of an entity is made from.

@@ -124,7 +124,7 @@ impl<T> RecordSpec<T> {
         T: Entity,
     {
         let schema = T::schema()?;
-        Ok(Self { schema, columns: schema.visible().collect(), decode: T::decode })
+        Ok(Self { schema, columns: schema.visible().collect(), decode: |row| T::decode(row) })
     }
 
     /// Returns that of a projection of an entity.
@@ -132,7 +132,11 @@ impl<T> RecordSpec<T> {
     where
         T: Projection<E>,
     {
-        Ok(Self { schema: E::schema()?, columns: T::COLUMNS.to_vec(), decode: T::decode })
+        Ok(Self {
+            schema: E::schema()?,
+            columns: T::COLUMNS.to_vec(),
+            decode: |row| T::decode(row),
+        })
     }
 }
 

@@ -72,6 +72,7 @@ impl CellSink for Vec<Value> {
 }
 
 /// The error of a position that the row does not have.
+#[cold]
 pub(crate) fn missing_cell(position: usize) -> crate::Error {
     let message = format!("the row has no cell at position {position}");
     crate::Error::new(crate::ErrorKind::Internal, message)

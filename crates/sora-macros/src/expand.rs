@@ -172,7 +172,7 @@ fn implementation(entity: &Entity) -> TokenStream {
                 ::core::result::Result::Ok(())
             }
 
-            fn decode(row: &dyn __sora::Row) -> __sora::Result<Self> {
+            fn decode<__Row: __sora::Row + ?::core::marker::Sized>(row: &__Row) -> __sora::Result<Self> {
                 ::core::result::Result::Ok(Self {
                     #(#reads,)*
                     #(#defaults,)*

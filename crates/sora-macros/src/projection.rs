@@ -33,7 +33,9 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             impl __sora::Projection<#entity> for #ident {
                 const COLUMNS: &'static [u16] = &[#(#columns),*];
 
-                fn decode(row: &dyn __sora::Row) -> __sora::Result<Self> {
+                fn decode<__Row: __sora::Row + ?::core::marker::Sized>(
+                    row: &__Row,
+                ) -> __sora::Result<Self> {
                     ::core::result::Result::Ok(Self { #(#reads),* })
                 }
             }

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use sora_core::read::{Access, Output, Read, ReadReport};
-use sora_core::{Aggregation, Error, ErrorKind, Result, RowSink};
+use sora_core::read::{Access, Gate, Output, Pace, Read, ReadReport};
+use sora_core::{Aggregation, Error, ErrorKind, Result, RowBuffer, RowSink};
 use sora_sql::{Portion, Postgres, portions, read_shape, render, select};
 
 use crate::aggregate;
@@ -11,7 +11,7 @@ use crate::binder::Parameters;
 use crate::failure::Stage;
 use crate::link::{Link, Rows};
 use crate::native::{self, Place};
-use crate::row::{Scratch, WireRow};
+use crate::row::{Formed, FormedRow, Scratch, WireRow};
 
 /// Pushes the rows of a read into the sink. One round trip, two for a page among nulls.
 pub(crate) async fn run(link: &Link, read: &Read, sink: &mut dyn RowSink) -> Result<ReadReport> {
@@ -57,7 +57,13 @@ async fn run_to(
             break;
         }
         let mut rows = query(link, read, *portion, limit).await?;
-        if push(&mut rows, read, &mut gate, &mut scratch).await?.is_break() {
+        // A page of a stream goes to whoever decodes it as it is.
+        let is_whole = read.pace == Pace::Scan && read.residual.is_empty() && limit.is_some();
+        let flow = match is_whole {
+            true => push_many(&mut rows, read, limit, &mut gate, &mut scratch).await?,
+            false => push(&mut rows, read, &mut gate, &mut scratch).await?,
+        };
+        if flow.is_break() {
             while to_the_end && rows.next().await?.is_some() {}
             break;
         }
@@ -71,9 +77,19 @@ async fn push(
     sink: &mut dyn RowSink,
     scratch: &mut Scratch,
 ) -> Result<ControlFlow<()>> {
+    // Of one row it does not pay to know the forms of its cells before.
+    let is_lookup = read.pace == Pace::Lookup;
+    let mut columns = Vec::new();
     while let Some(row) = rows.next().await? {
+        if columns.is_empty() && !is_lookup {
+            columns = Formed::of(&row, &read.binding, &read.columns);
+        }
         let row = WireRow::new(&row, &read.binding, &read.columns, scratch);
-        if sink.row(&row)?.is_break() {
+        let flow = match is_lookup {
+            true => sink.row(&row)?,
+            false => sink.row(&FormedRow { row, columns: &columns })?,
+        };
+        if flow.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
@@ -92,6 +108,43 @@ async fn aggregated(
     while rows.next().await?.is_some() {}
     Ok(report)
 }
+
+/// The same by buffers of many rows, between which no row is looked at.
+async fn push_many(
+    rows: &mut Rows<'_>,
+    read: &Read,
+    limit: Option<u64>,
+    gate: &mut Gate<'_>,
+    scratch: &mut Scratch,
+) -> Result<ControlFlow<()>> {
+    let width = read.columns.len();
+    let mut columns = Vec::new();
+    let mut many = RowBuffer::new(width);
+    let failed = loop {
+        let row = match rows.next().await {
+            Ok(Some(row)) => row,
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        };
+        if many.is_empty() {
+            columns = Formed::of(&row, &read.binding, &read.columns);
+            many = RowBuffer::for_page(width, limit);
+        }
+        let row = WireRow::new(&row, &read.binding, &read.columns, scratch);
+        if let Err(error) = many.push(&FormedRow { row, columns: &columns }) {
+            break Some(error);
+        }
+        if many.size() >= MANY_BYTES && many.hand_out(gate)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    };
+    // What came before an error is handed out before it.
+    let flow = many.hand_out(gate)?;
+    failed.map_or(Ok(flow), Err)
+}
+
+/// The most that a page takes before it is handed out in parts.
+const MANY_BYTES: usize = 1 << 20;
 
 async fn count(link: &Link, read: &Read) -> Result<ReadReport> {
     let mut count = None;

@@ -43,7 +43,7 @@ impl Dialect for Postgres {
     const VALUES_MAX: usize = 1;
     // With a limit that it does not know, the server takes a tenth of all rows for it, and plans
     // each call anew because that looks dear beside the limit it is given.
-    const LIMIT_LITERAL_MAX: u64 = 1_000;
+    const LIMIT_LITERAL_MAX: u64 = 5_000;
     const OFFSET_NEEDS_LIMIT: bool = false;
     const LATERAL: bool = true;
     const LOCKS_ROWS: bool = true;

@@ -37,6 +37,7 @@ pub(crate) fn send(
         rows: RowBuffer::new(read.width()),
         received: Vec::new(),
         counts: !read.residual.is_empty(),
+        is_page: read.limit.is_some(),
         pulled: &pulled,
         chunks,
     };
@@ -90,8 +91,25 @@ struct Sender<'a> {
     rows: RowBuffer,
     received: Vec<u64>,
     counts: bool,
+    is_page: bool,
     pulled: &'a AtomicU64,
     chunks: &'a mpsc::Sender<Chunk>,
+}
+
+impl Sender<'_> {
+    /// `Break` if the caller has gone, or wants no more.
+    fn send(&mut self) -> ControlFlow<()> {
+        let empty = RowBuffer::new(self.rows.width());
+        let chunk = Chunk {
+            rows: std::mem::replace(&mut self.rows, empty),
+            received: std::mem::take(&mut self.received),
+            end: None,
+        };
+        match self.chunks.blocking_send(chunk) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
 }
 
 impl RowSink for Sender<'_> {
@@ -103,16 +121,23 @@ impl RowSink for Sender<'_> {
         if self.rows.size() < CHUNK_BYTES {
             return Ok(ControlFlow::Continue(()));
         }
-        let chunk = Chunk {
-            rows: std::mem::replace(&mut self.rows, RowBuffer::new(row.width())),
-            received: std::mem::take(&mut self.received),
-            end: None,
+        Ok(self.send())
+    }
+
+    /// Keeps the last rows of a page until its end, which goes with them.
+    fn rows(&mut self, rows: &mut RowBuffer) -> Result<Option<ControlFlow<()>>> {
+        if self.counts {
+            return Ok(None);
+        }
+        let flow = match self.rows.is_empty() {
+            true => ControlFlow::Continue(()),
+            false => self.send(),
         };
-        // The caller has gone, or wants no more.
-        Ok(match self.chunks.blocking_send(chunk) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        })
+        std::mem::swap(&mut self.rows, rows);
+        Ok(Some(match self.is_page || flow.is_break() {
+            true => flow,
+            false => self.send(),
+        }))
     }
 
     fn reset(&mut self) {

@@ -28,6 +28,7 @@ mod negotiate;
 mod provider;
 mod read;
 mod row;
+mod scan;
 mod session;
 mod statements;
 mod worker;

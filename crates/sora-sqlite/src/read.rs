@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, Statement};
-use sora_core::read::{Access, Gate, Output, Read, ReadReport};
+use sora_core::read::{Access, Gate, Output, Pace, Read, ReadReport};
 use sora_core::{Error, Result, RowSink};
 use sora_sql::{Portion, portions, read_shape, render, select};
 
@@ -13,6 +13,7 @@ use crate::binder::Binder;
 use crate::failure::store_error;
 use crate::native;
 use crate::row::SteppedRow;
+use crate::scan;
 use crate::statements::Statements;
 
 /// Pushes the rows of a read that meet its residual conditions into a sink. `pulled` counts the rows
@@ -42,7 +43,11 @@ pub(crate) fn run(
             break;
         }
         let mut statement = prepare(db, statements, read, *portion, left).map_err(at)?;
-        if step(&mut statement, read, pulled, &mut gate)?.is_break() {
+        let flow = match read.pace == Pace::Scan && read.residual.is_empty() {
+            true => scan::step(&mut statement, read, left, &mut gate)?,
+            false => step(&mut statement, read, pulled, &mut gate)?,
+        };
+        if flow.is_break() {
             break;
         }
     }

@@ -23,17 +23,26 @@ impl Row for SteppedRow<'_> {
             let message = format!("the row has no cell at position {position}");
             return Err(Error::new(ErrorKind::Internal, message));
         };
-        let value = self.row.get_ref(position).map_err(store_error)?;
-        let column_type = self.binding.schema().column(*column).column_type;
-        // What nearly every cell is, before the general case and its larger result.
-        match (column_type, value) {
-            (Type::I64, ValueRef::Integer(value)) => Ok(Cell::I64(value)),
-            (Type::F64, ValueRef::Real(value)) => Ok(Cell::F64(value)),
-            (_, ValueRef::Null) => Ok(Cell::Null),
-            (Type::Text, ValueRef::Text(bytes)) if let Ok(text) = std::str::from_utf8(bytes) => {
-                Ok(Cell::Text(text))
-            }
-            (_, value) => convert(column_type, value).map_err(|why| self.failed(*column, &why)),
+        self.convert(position, *column, self.binding.schema().column(*column).column_type)
+    }
+}
+
+/// A row of many: the types of its columns were looked up once for all.
+pub(crate) struct TypedRow<'a> {
+    pub(crate) row: SteppedRow<'a>,
+    pub(crate) types: &'a [Type],
+}
+
+impl Row for TypedRow<'_> {
+    fn width(&self) -> usize {
+        self.types.len()
+    }
+
+    #[inline]
+    fn cell(&self, position: usize) -> Result<Cell<'_>> {
+        match (self.types.get(position), self.row.columns.get(position)) {
+            (Some(column_type), Some(column)) => self.row.convert(position, *column, *column_type),
+            _ => self.row.cell(position),
         }
     }
 }
@@ -78,7 +87,23 @@ pub(crate) fn convert(column_type: Type, value: ValueRef<'_>) -> Result<Cell<'_>
 }
 
 impl SteppedRow<'_> {
+    #[inline]
+    fn convert(&self, position: usize, column: u16, column_type: Type) -> Result<Cell<'_>> {
+        let value = self.row.get_ref(position).map_err(store_error)?;
+        // What nearly every cell is, before the general case and its larger result.
+        match (column_type, value) {
+            (Type::I64, ValueRef::Integer(value)) => Ok(Cell::I64(value)),
+            (Type::F64, ValueRef::Real(value)) => Ok(Cell::F64(value)),
+            (_, ValueRef::Null) => Ok(Cell::Null),
+            (Type::Text, ValueRef::Text(bytes)) if let Ok(text) = std::str::from_utf8(bytes) => {
+                Ok(Cell::Text(text))
+            }
+            (_, value) => convert(column_type, value).map_err(|why| self.failed(column, &why)),
+        }
+    }
+
     /// The error of a cell that is not of its column's type; it names the row by its key.
+    #[cold]
     fn failed(&self, column: u16, why: &str) -> Error {
         let schema = self.binding.schema();
         let message = format!("the column {:?} {why}", schema.column(column).name);

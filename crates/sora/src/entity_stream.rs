@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use sora_core::{Error, Result, Row, RowBuffer};
+use sora_core::{BufferedRow, Error, Result, RowBuffer};
 
 use crate::table::RowStream;
 
@@ -15,7 +15,7 @@ use crate::table::RowStream;
 /// After an error the stream is at its end.
 pub struct EntityStream<T> {
     pages: RowStream,
-    decode: fn(&dyn Row) -> Result<T>,
+    decode: fn(&BufferedRow<'_>) -> Result<T>,
     rows: RowBuffer,
     place: usize,
     failed: Option<Error>,
@@ -23,13 +23,13 @@ pub struct EntityStream<T> {
 }
 
 impl<T> EntityStream<T> {
-    pub(crate) fn new(pages: RowStream, decode: fn(&dyn Row) -> Result<T>) -> Self {
+    pub(crate) fn new(pages: RowStream, decode: fn(&BufferedRow<'_>) -> Result<T>) -> Self {
         Self { pages, decode, rows: RowBuffer::default(), place: 0, failed: None, ended: false }
     }
 
     pub(crate) fn failed(
         pages: RowStream,
-        decode: fn(&dyn Row) -> Result<T>,
+        decode: fn(&BufferedRow<'_>) -> Result<T>,
         error: Error,
     ) -> Self {
         Self { failed: Some(error), ..Self::new(pages, decode) }

@@ -129,7 +129,7 @@ impl<E: Entity> Repository<E> {
                 return Box::pin(cache.get(key, miss, call)).await;
             }
             let key = self.table.key(|out| key.encode_key(out))?;
-            let mut sink = DecodeOne { row: None, decode: E::decode };
+            let mut sink = DecodeOne { row: None, decode: |row| E::decode(row) };
             self.table.get_at(key, false, &mut sink, location).await?;
             Ok(sink.row)
         }
@@ -150,7 +150,7 @@ impl<E: Entity> Repository<E> {
         let location = Location::caller();
         let key = self.table.key(|out| key.encode_key(out));
         async move {
-            let mut sink = DecodeOne { row: None, decode: E::decode };
+            let mut sink = DecodeOne { row: None, decode: |row| E::decode(row) };
             self.table.get_at(key?, true, &mut sink, location).await?;
             Ok(sink.row)
         }
@@ -487,7 +487,7 @@ impl<E: Entity> Repository<E> {
         location: &'static Location<'static>,
     ) -> Result<(Effect, Option<E>)> {
         let mut rows = Vec::new();
-        let mut sink = Decode { rows: &mut rows, decode: E::decode };
+        let mut sink = Decode { rows: &mut rows, decode: |row| E::decode(row) };
         let returning = Some((self.table.columns().clone(), &mut sink as _));
         let report = self.table.write_at(change?, false, returning, location).await?;
         Ok((first_effect(&report)?, rows.pop()))

@@ -4,8 +4,8 @@ use std::fmt;
 use std::panic::Location;
 
 use sora_core::{
-    Aggregation, Cursor, Entity, Error, ErrorKind, Fallback, Filter, Operation, Predicate,
-    Projection, Query, Result, Row, SortBy,
+    Aggregation, BufferedRow, Cursor, Entity, Error, ErrorKind, Fallback, Filter, Operation,
+    Predicate, Projection, Query, Result, Row, SortBy,
 };
 
 use crate::Table;
@@ -21,9 +21,15 @@ pub struct Select<'a, E, T = E> {
     table: &'a Table,
     query: Result<Query>,
     total: bool,
-    decode: fn(&dyn Row) -> Result<T>,
+    decode: Decoders<T>,
     location: &'static Location<'static>,
     entity: std::marker::PhantomData<fn() -> E>,
+}
+
+/// How a row becomes a `T`: any row, and those of a buffer without dynamic calls.
+struct Decoders<T> {
+    any: fn(&dyn Row) -> Result<T>,
+    buffered: fn(&BufferedRow<'_>) -> Result<T>,
 }
 
 impl<'a, E: Entity> Select<'a, E> {
@@ -37,7 +43,7 @@ impl<'a, E: Entity> Select<'a, E> {
             table,
             query,
             total: false,
-            decode: E::decode,
+            decode: Decoders { any: |row| E::decode(row), buffered: |row| E::decode(row) },
             location,
             entity: std::marker::PhantomData,
         }
@@ -52,7 +58,7 @@ impl<'a, E: Entity> Select<'a, E> {
             table: self.table,
             query: self.query,
             total: self.total,
-            decode: P::decode,
+            decode: Decoders { any: |row| P::decode(row), buffered: |row| P::decode(row) },
             location: self.location,
             entity: self.entity,
         }
@@ -159,24 +165,24 @@ impl<'a, E: Entity, T: Send + 'static> Select<'a, E, T> {
         self.table.count_at(&self.query?, self.location).await
     }
 
-    /// Streams the rows in flat memory, by pages of 1,000. See
+    /// Streams the rows in flat memory, by pages. See
     /// [`RowStream`](crate::RowStream).
     pub fn stream(self) -> EntityStream<T> {
         self.stream_with(StreamOptions::default())
     }
 
-    /// Streams the rows in flat memory, by pages of a given size.
+    /// Streams the rows in flat memory, by pages of at most so many.
     pub fn stream_with(self, options: StreamOptions) -> EntityStream<T> {
         match self.query {
             Ok(query) => {
                 let pages = self.table.stream_at(&query, options, self.location);
-                EntityStream::new(pages, self.decode)
+                EntityStream::new(pages, self.decode.buffered)
             }
             Err(error) => {
                 // A filter that cannot be used fails the stream's first poll.
                 let query = Query::new(Predicate::ALL);
                 let pages = self.table.stream_at(&query, options, self.location);
-                EntityStream::failed(pages, self.decode, error)
+                EntityStream::failed(pages, self.decode.buffered, error)
             }
         }
     }
@@ -218,7 +224,7 @@ impl<'a, E: Entity, T: Send + 'static> Select<'a, E, T> {
         query.limit = limit.or(query.limit);
         let expected = query.limit.unwrap_or(0).min(ROWS_EXPECTED_MAX);
         let mut rows = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
-        let mut sink = Decode { rows: &mut rows, decode: self.decode };
+        let mut sink = Decode { rows: &mut rows, decode: self.decode.any };
         let Page { outcome, next } =
             self.table.query_as((Operation::Query, end), &query, &mut sink, self.location).await?;
         Ok(Rows::new(rows, next, outcome))

@@ -37,6 +37,8 @@ pub struct RowStream {
     table: Table,
     plan: Result<Plan, Option<Error>>,
     options: StreamOptions,
+    /// Rows in the next page at most.
+    page_rows: u64,
     left: Option<u64>,
     state: State,
     /// When it must have ended; it wakes the consumer then.
@@ -53,7 +55,10 @@ enum Deadline {
 /// How a stream is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamOptions {
-    /// Rows in a page: 1,000 by default, at least 1.
+    /// Rows in a page at most: 5,000 by default, at least 1.
+    ///
+    /// The first page has at most 1,000; those behind it about as many as take 512 KiB,
+    /// so that wide rows need no more memory than narrow ones.
     pub page_rows: u64,
 }
 
@@ -95,7 +100,7 @@ struct Tally {
 
 impl Default for StreamOptions {
     fn default() -> Self {
-        Self { page_rows: 1_000 }
+        Self { page_rows: 5_000 }
     }
 }
 
@@ -116,7 +121,8 @@ impl Table {
         location: &'static Location<'static>,
     ) -> RowStream {
         let options = StreamOptions { page_rows: options.page_rows.max(1) };
-        let paged = Query { limit: Some(options.page_rows), ..query.clone() };
+        let page_rows = options.page_rows.min(FIRST_PAGE_ROWS);
+        let paged = Query { limit: Some(page_rows), ..query.clone() };
         let plan = self.plan(&paged, true).map(|mut plan| {
             plan.read.pace = Pace::Scan;
             plan
@@ -132,7 +138,7 @@ impl Table {
         let (table, plan) = (self.clone(), plan.map_err(Some));
         let deadline = deadline::current().map(Deadline::At);
         let left = query.limit;
-        RowStream { table, plan, options, left, state: State::Start, deadline, event }
+        RowStream { table, plan, options, page_rows, left, state: State::Start, deadline, event }
     }
 }
 
@@ -220,11 +226,15 @@ impl RowStream {
             plan.read.offset = 0;
             plan.residual_offset = 0;
             plan.read.after = Some(last.into());
+            self.page_rows = page_rows(&rows, self.options.page_rows);
+            for limit in [&mut plan.read.limit, &mut plan.residual_limit].into_iter().flatten() {
+                *limit = self.page_rows;
+            }
             if self.table.transaction().is_some() {
                 self.state = State::Next;
                 return Some(Ok(rows));
             }
-            match spawn_page(&self.table, plan, self.options.page_rows) {
+            match spawn_page(&self.table, plan, self.page_rows) {
                 Ok(task) => self.state = State::Page(task),
                 Err(error) => return Some(Err(self.fail(error))),
             }
@@ -250,7 +260,7 @@ impl RowStream {
             && self.table.capability().keyset
             && !self.table.schema().key().is_empty();
         if keyset || matches!(self.state, State::Next) {
-            return spawn_page(&self.table, plan, self.options.page_rows).map(State::Page);
+            return spawn_page(&self.table, plan, self.page_rows).map(State::Page);
         }
         plan.read.limit = None;
         plan.residual_limit = None;
@@ -260,6 +270,19 @@ impl RowStream {
         }
         spawn_cursor(&self.table, plan.clone(), self.options.page_rows).map(State::Cursor)
     }
+}
+
+/// Rows in the first page at most: nobody knows yet how wide they are.
+const FIRST_PAGE_ROWS: u64 = 1_000;
+/// What a page should take. One is with the consumer, one on its way.
+const PAGE_BYTES: usize = 512 << 10;
+
+/// How many rows like these a page should have: powers of two, so that the store prepares few
+/// statements where it knows the limit.
+fn page_rows(rows: &RowBuffer, rows_max: u64) -> u64 {
+    let row_bytes = (rows.size() / rows.len().max(1)).max(1);
+    let wanted = (PAGE_BYTES / row_bytes).max(1).ilog2();
+    (1 << wanted).min(rows_max)
 }
 
 fn spawn_page(table: &Table, plan: &Plan, page_rows: u64) -> Result<Task<Result<Fetched>>> {

@@ -98,3 +98,48 @@ async fn a_table_without_a_key_streams_by_one_cursor() {
         assert_eq!(lines, (0..25).map(Value::I64).collect::<Vec<_>>());
     }
 }
+
+/// The rows of each page of a stream of so many rows, each with a text of so many bytes.
+async fn pages(store: &Sora, rows: i64, text_len: usize) -> Vec<usize> {
+    let key = Column::new("id", Type::I64);
+    let schema = Schema::builder("notes").column(key).column(Column::new("note", Type::Text));
+    let schema = schema.key(["id"]).build().expect("a schema");
+    store.ensure(&Arc::new(schema)).await.expect("a table");
+    let table = store.table("notes").await.expect("a table");
+    let mut intake = table.intake(&[0, 1]);
+    let note = "n".repeat(text_len);
+    for id in 0..rows {
+        let written = intake.row(|out| {
+            out.cell(Cell::I64(id))?;
+            out.cell(Cell::Text(&note))
+        });
+        written.expect("a row");
+    }
+    let columns = intake.columns().clone();
+    let rows = Arc::new(intake.finish());
+    let insert = Change::Insert { rows, columns, on_conflict: OnConflict::Fail };
+    table.write(insert).await.expect("written");
+    let mut stream = table.stream(&Query::default(), StreamOptions::default());
+    let mut pages = Vec::new();
+    let mut next = 0;
+    while let Some(page) = stream.next().await {
+        let page = page.expect("a page");
+        for row in page.iter() {
+            assert_eq!(row.get(0), Cell::I64(next));
+            next += 1;
+        }
+        pages.push(page.len());
+    }
+    pages
+}
+
+#[tokio::test]
+async fn pages_are_as_long_as_their_rows_are_wide() {
+    for store in stores().await {
+        assert_eq!(pages(&store, 7_000, 8).await, [1_000, 5_000, 1_000]);
+    }
+    for store in stores().await {
+        // 512 KiB by some 8 KiB, rounded down to a power of two.
+        assert_eq!(pages(&store, 1_100, 8_192).await, [1_000, 32, 32, 32, 4]);
+    }
+}
