@@ -226,17 +226,37 @@ impl<O: Out> Walk<'_, Postgres, O> {
             self.text(")");
             self.overriding(columns);
             self.text(" SELECT ");
-            self.values(columns);
-            self.text(" FROM ");
         }
         let given: Vec<Given> = columns.iter().copied().enumerate().map(Given::assigned).collect();
-        self.unnest(&given, rows, value_name);
+        if in_order {
+            self.values(columns);
+            self.text(" FROM ");
+            self.unnest(&given, rows, value_name);
+            self.text(" ORDER BY ");
+            self.out.name(ROW_NUMBER);
+        } else {
+            self.unnested(&given, rows);
+        }
         if O::TEXT {
-            if in_order {
-                self.text(" ORDER BY ");
-                self.out.name(ROW_NUMBER);
-            }
             self.on_conflict(columns, on_conflict);
+        }
+    }
+
+    /// Writes columns of rows as what is selected, each cast as its column takes it.
+    ///
+    /// The arrays are taken in step. A derived table would hold each of them again before the first
+    /// row: 0.4 µs for each row of six columns.
+    fn unnested<I: Iterator<Item = usize> + Clone>(
+        &mut self,
+        given: &[Given],
+        rows: &Picked<'_, I>,
+    ) {
+        for (index, one) in given.iter().enumerate() {
+            self.comma(index);
+            self.text("unnest(");
+            self.array(one, rows);
+            self.text(")");
+            self.cast_to_own(one.column);
         }
     }
 
@@ -343,15 +363,9 @@ impl<O: Out> Walk<'_, Postgres, O> {
         name: fn(usize) -> String,
     ) {
         self.text("unnest(");
-        for (index, Given { position, column, is_assigned }) in given.iter().enumerate() {
+        for (index, one) in given.iter().enumerate() {
             self.comma(index);
-            let operand = match is_assigned {
-                true => Operand::Assigned(self.binding, *column),
-                false => Operand::Compared(self.binding, *column),
-            };
-            self.text("(SELECT ");
-            self.out.list(&mut rows.cells(*position), operand);
-            self.text(")");
+            self.array(one, rows);
         }
         if O::TEXT {
             self.text(") WITH ORDINALITY AS \"_sora_rows\"(");
@@ -364,6 +378,18 @@ impl<O: Out> Walk<'_, Postgres, O> {
         }
     }
 
+    /// Writes a column of rows as an array.
+    fn array<I: Iterator<Item = usize> + Clone>(&mut self, given: &Given, rows: &Picked<'_, I>) {
+        let Given { position, column, is_assigned } = *given;
+        let operand = match is_assigned {
+            true => Operand::Assigned(self.binding, column),
+            false => Operand::Compared(self.binding, column),
+        };
+        self.text("(SELECT ");
+        self.out.list(&mut rows.cells(position), operand);
+        self.text(")");
+    }
+
     fn values(&mut self, columns: &[u16]) {
         for (index, column) in columns.iter().enumerate() {
             self.comma(index);
@@ -374,6 +400,10 @@ impl<O: Out> Walk<'_, Postgres, O> {
     /// Writes a value of the derived table as a column takes it.
     fn value(&mut self, position: usize, column: u16) {
         self.out.name(&value_name(position));
+        self.cast_to_own(column);
+    }
+
+    fn cast_to_own(&mut self, column: u16) {
         // Other types are cast as they are bound.
         if let Some(own) = cast(self.binding.live_column(column)).filter(|own| is_array(own)) {
             self.text("::");

@@ -1,9 +1,10 @@
 //! Rows of a write that one statement may have together.
 
-use std::collections::{HashMap, HashSet};
+use std::cmp::Ordering;
+use std::collections::HashSet;
 
-use sora_core::Cell;
 use sora_core::write::{Change, OnConflict, Write};
+use sora_core::{BufferedRow, Cell, RowBuffer};
 
 use super::rows_of;
 
@@ -18,17 +19,9 @@ pub(super) fn waves(write: &Write) -> Vec<Vec<usize>> {
     let Some(positions) = identity(write).filter(|_| !is_ordered(write)) else {
         return vec![(0..rows.len()).collect()];
     };
-    let keys = rows.iter().map(|row| {
-        let mut key = Vec::with_capacity(16);
-        for position in &positions {
-            // Nulls meet nothing, but a statement could not tell two of them apart.
-            encode(row.get(*position), &mut key);
-        }
-        key
-    });
     match has_other_unique(write) {
-        true => runs(keys),
-        false => layers(keys),
+        true => runs(rows, &positions),
+        false => layers(rows, &positions),
     }
 }
 
@@ -55,10 +48,15 @@ pub(super) fn is_ordered(write: &Write) -> bool {
     })
 }
 
-fn runs(keys: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<usize>> {
+fn runs(rows: &RowBuffer, positions: &[usize]) -> Vec<Vec<usize>> {
     let mut seen = HashSet::new();
     let mut runs: Vec<Vec<usize>> = vec![Vec::new()];
-    for (index, key) in keys.enumerate() {
+    for (index, row) in rows.iter().enumerate() {
+        let mut key = Vec::with_capacity(16);
+        for position in positions {
+            // Nulls meet nothing, but a statement could not tell two of them apart.
+            encode(row.get(*position), &mut key);
+        }
         if !seen.insert(key.clone()) {
             seen.clear();
             seen.insert(key);
@@ -71,21 +69,30 @@ fn runs(keys: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<usize>> {
     runs
 }
 
-fn layers(keys: impl Iterator<Item = Vec<u8>>) -> Vec<Vec<usize>> {
-    let mut seen: HashMap<Vec<u8>, usize> = HashMap::new();
-    let mut layers: Vec<Vec<(Vec<u8>, usize)>> = Vec::new();
-    for (index, key) in keys.enumerate() {
-        let count = seen.entry(key.clone()).or_default();
-        if layers.len() <= *count {
-            layers.resize_with(*count + 1, Vec::new);
+fn layers(rows: &RowBuffer, positions: &[usize]) -> Vec<Vec<usize>> {
+    let compare = |left: &usize, right: &usize| match (rows.row(*left), rows.row(*right)) {
+        (Some(left), Some(right)) => compare(&left, &right, positions),
+        _ => Ordering::Equal,
+    };
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    if order.is_sorted_by(|left, right| compare(left, right).is_lt()) {
+        return vec![order];
+    }
+    // Rows of one key stay in the order of the input.
+    order.sort_by(compare);
+    let mut layers: Vec<Vec<usize>> = Vec::new();
+    for same in order.chunk_by(|left, right| compare(left, right).is_eq()) {
+        layers.resize_with(layers.len().max(same.len()), Vec::new);
+        for (layer, index) in layers.iter_mut().zip(same) {
+            layer.push(*index);
         }
-        layers[*count].push((key, index));
-        *count += 1;
     }
-    for layer in &mut layers {
-        layer.sort_unstable();
-    }
-    layers.into_iter().map(|layer| layer.into_iter().map(|(_, index)| index).collect()).collect()
+    layers
+}
+
+fn compare(left: &BufferedRow<'_>, right: &BufferedRow<'_>, positions: &[usize]) -> Ordering {
+    let orders = positions.iter().map(|at| left.get(*at).sort_order(right.get(*at)));
+    orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
 /// Whether rows of an insert can meet in another unique index than that by which they are told apart.
@@ -123,7 +130,7 @@ fn identity(write: &Write) -> Option<Vec<usize>> {
     }
 }
 
-/// Appends a cell so that equal cells are equal bytes, and the order of integers and texts is kept.
+/// Appends a cell so that equal cells are equal bytes.
 pub(super) fn encode(cell: Cell<'_>, out: &mut Vec<u8>) {
     match cell {
         Cell::Null => out.push(0),
@@ -146,4 +153,31 @@ fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
         }
     }
     out.extend([0, 0]);
+}
+
+#[cfg(test)]
+mod tests {
+    use sora_core::Value;
+
+    use super::*;
+
+    fn rows(keys: &[i64]) -> RowBuffer {
+        let mut rows = RowBuffer::new(2);
+        for key in keys {
+            rows.push(&vec![Value::Null, Value::I64(*key)]).expect("a row");
+        }
+        rows
+    }
+
+    #[test]
+    fn no_key_comes_twice_in_one_part() {
+        for (keys, by_key, in_order) in [
+            (&[-1, 0, 7][..], &[&[0, 1, 2][..]][..], &[&[0, 1, 2][..]][..]),
+            (&[7, 0, -1], &[&[2, 1, 0]], &[&[0, 1, 2]]),
+            (&[5, 2, 5, 1, 5, 2], &[&[3, 1, 0], &[5, 2], &[4]], &[&[0, 1], &[2, 3], &[4, 5]]),
+        ] {
+            assert_eq!(layers(&rows(keys), &[1]), by_key, "{keys:?}");
+            assert_eq!(runs(&rows(keys), &[1]), in_order, "{keys:?}");
+        }
+    }
 }

@@ -95,10 +95,10 @@ fn many_rows_are_inserted_from_arrays() {
         shown += &show_many(&insert(columns, on_conflict, returning), detail);
     }
     expect![[r#"
-        INSERT INTO "ci""ties" ("id", "name", "active", "version") SELECT "_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_value_3" FROM unnest((SELECT $1::int8[]), (SELECT $2::text[]), (SELECT $3::bool[]), (SELECT $4::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_value_3", "_sora_row")
+        INSERT INTO "ci""ties" ("id", "name", "active", "version") SELECT unnest((SELECT $1::int8[])), unnest((SELECT $2::text[])), unnest((SELECT $3::bool[])), unnest((SELECT $4::int8[]))
         [2 values] · [2 values] · [2 values] · [2 values]
         told by nothing
-        INSERT INTO "ci""ties" ("id", "name", "active", "version") SELECT "_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_value_3" FROM unnest((SELECT $1::int8[]), (SELECT $2::text[]), (SELECT $3::bool[]), (SELECT $4::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_value_3", "_sora_row") RETURNING "id"
+        INSERT INTO "ci""ties" ("id", "name", "active", "version") SELECT unnest((SELECT $1::int8[])), unnest((SELECT $2::text[])), unnest((SELECT $3::bool[])), unnest((SELECT $4::int8[])) RETURNING "id"
         [2 values] · [2 values] · [2 values] · [2 values]
         told by Columns([0])
         INSERT INTO "ci""ties" ("name", "active") SELECT "_sora_value_0", "_sora_value_1" FROM unnest((SELECT $1::text[]), (SELECT $2::bool[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ORDER BY "_sora_row" RETURNING "name"
@@ -107,17 +107,17 @@ fn many_rows_are_inserted_from_arrays() {
         INSERT INTO "ci""ties" ("name", "active") SELECT "_sora_value_0", "_sora_value_1" FROM unnest((SELECT $1::text[]), (SELECT $2::bool[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ORDER BY "_sora_row" RETURNING "version", "id"
         [2 values] · [2 values]
         told by Order
-        INSERT INTO "ci""ties" ("id", "name") SELECT "_sora_value_0", "_sora_value_1" FROM unnest((SELECT $1::int8[]), (SELECT $2::text[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ON CONFLICT DO NOTHING RETURNING "version", "id"
+        INSERT INTO "ci""ties" ("id", "name") SELECT unnest((SELECT $1::int8[])), unnest((SELECT $2::text[])) ON CONFLICT DO NOTHING RETURNING "version", "id"
         [2 values] · [2 values]
         told by Columns([1])
         row by row
-        INSERT INTO "ci""ties" ("id", "name", "version") SELECT "_sora_value_0", "_sora_value_1", "_sora_value_2" FROM unnest((SELECT $1::int8[]), (SELECT $2::text[]), (SELECT $3::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_row") ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1
+        INSERT INTO "ci""ties" ("id", "name", "version") SELECT unnest((SELECT $1::int8[])), unnest((SELECT $2::text[])), unnest((SELECT $3::int8[])) ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1
         [2 values] · [2 values] · [2 values]
         told by nothing
-        INSERT INTO "ci""ties" ("id", "name", "version") SELECT "_sora_value_0", "_sora_value_1", "_sora_value_2" FROM unnest((SELECT $1::int8[]), (SELECT $2::text[]), (SELECT $3::int8[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_value_2", "_sora_row") ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1 RETURNING "version", "id", (xmax = 0)
+        INSERT INTO "ci""ties" ("id", "name", "version") SELECT unnest((SELECT $1::int8[])), unnest((SELECT $2::text[])), unnest((SELECT $3::int8[])) ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1 RETURNING "version", "id", (xmax = 0)
         [2 values] · [2 values] · [2 values]
         told by Columns([1])
-        INSERT INTO "ci""ties" ("name", "code") SELECT "_sora_value_0", "_sora_value_1" FROM unnest((SELECT $1::text[]), (SELECT $2::text[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ON CONFLICT ("code") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1 RETURNING "code", (xmax = 0)
+        INSERT INTO "ci""ties" ("name", "code") SELECT unnest((SELECT $1::text[])), unnest((SELECT $2::text[])) ON CONFLICT ("code") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1 RETURNING "code", (xmax = 0)
         [2 values] · [2 values]
         told by Columns([0])
     "#]].assert_eq(&shown);
@@ -133,7 +133,7 @@ fn partitions_do_not_tell_whether_a_row_is_new() {
     expect![[r#"
         INSERT INTO "ci""ties" ("id", "name") VALUES ($1::int8, $2::text) ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1
         1 · NULL
-        INSERT INTO "ci""ties" ("id", "name") SELECT "_sora_value_0", "_sora_value_1" FROM unnest((SELECT $1::int8[]), (SELECT $2::text[])) WITH ORDINALITY AS "_sora_rows"("_sora_value_0", "_sora_value_1", "_sora_row") ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1 RETURNING "id"
+        INSERT INTO "ci""ties" ("id", "name") SELECT unnest((SELECT $1::int8[])), unnest((SELECT $2::text[])) ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "version" = "ci""ties"."version" + 1 RETURNING "id"
         [2 values] · [2 values]
         told by Columns([0])
     "#]].assert_eq(&(show_one(&write, &ROW[..2]) + &show_many(&write, Detail::Each)));
