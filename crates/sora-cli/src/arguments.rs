@@ -95,6 +95,10 @@ pub(crate) struct Selection {
 /// number of the row becomes the key. What was imported is remembered in the table `_sora_imports`:
 /// the same file again changes nothing, and an import that was interrupted is completed by running
 /// it again.
+///
+/// A number that the file gives is taken as it is, also where PostgreSQL would assign one (serial,
+/// identity): the sequence behind such a column is not advanced. Set it before rows are inserted
+/// without a number: `SELECT setval(pg_get_serial_sequence('t', 'id'), max(id)) FROM t`.
 #[derive(Args, Debug)]
 #[command(after_help = IMPORT_EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]

@@ -32,6 +32,7 @@ use sora::Sora;
 use crate::arguments::{Arguments, Command};
 use crate::console::Console;
 use crate::failure::{Failure, Outcome};
+use crate::input::Source;
 use crate::output::one_line;
 use crate::store::{Access, StoreAddress};
 
@@ -74,6 +75,9 @@ async fn run(arguments: Arguments, console: &mut Console) -> Outcome {
         Command::Query(query) => (&query.store, Access::Read),
     };
     let address = store.address()?;
+    if let Command::Import(import) = &arguments.command {
+        Source::look(&import.file)?;
+    }
     if access == Access::Write && address.is_private() {
         console.say(format_args!("{address} is gone when the program ends"));
     }

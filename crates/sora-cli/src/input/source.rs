@@ -43,7 +43,7 @@ impl Source {
             return Self::spool(&mut io::stdin().lock(), "-");
         }
         let at = |error: io::Error| Failure::file(path, &error);
-        let mut file = File::open(path).map_err(at)?;
+        let mut file = File::open(path).map_err(|error| unopened(path, &error))?;
         let metadata = file.metadata().map_err(at)?;
         let name = path.display().to_string();
         if metadata.is_dir() {
@@ -54,6 +54,16 @@ impl Source {
         }
         let modified = metadata.modified().ok();
         Ok(Self { name, file, bytes: metadata.len(), modified })
+    }
+
+    /// Fails if there is no such file: before a store is opened, or made, for nothing.
+    ///
+    /// It is not opened: what can be read once would be lost.
+    pub(crate) fn look(path: &Path) -> Outcome {
+        match path.metadata() {
+            Err(error) if path != Path::new("-") => Err(unopened(path, &error)),
+            _ => Ok(()),
+        }
     }
 
     /// Copies what can be read once.
@@ -135,6 +145,21 @@ impl Digest {
 struct Hashed {
     reader: File,
     digest: Digest,
+}
+
+/// Why a file cannot be opened, and what to do about it.
+fn unopened(path: &Path, error: &io::Error) -> Failure {
+    let remedy = match error.kind() {
+        io::ErrorKind::NotFound => "check the path, or give `-` to read standard input",
+        io::ErrorKind::PermissionDenied => "let this user read it, or give `-` and pipe it in",
+        _ => return Failure::file(path, error),
+    };
+    let name = path.display();
+    let from = match std::env::current_dir() {
+        Ok(directory) if path.is_relative() => format!(" from {}", directory.display()),
+        _ => String::new(),
+    };
+    Failure::failed(format!("{name}: cannot be opened{from}: {error}; {remedy}"))
 }
 
 impl Read for Hashed {

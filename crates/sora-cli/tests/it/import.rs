@@ -196,13 +196,17 @@ fn names_are_never_read_as_sql() {
 #[test]
 fn wrong_files_are_named() {
     let program = Program::new();
+    let unreachable = ["import", "missing.csv", "--table", "t", "--store", "sqlite:no/such/t.db"];
+    let err = program.fails(1, &unreachable);
+    assert!(err.contains("missing.csv: cannot be opened"), "no store is needed for it: {err}");
     program.file("empty.csv", "");
     program.file("twice.csv", "a,a\n1,2\n");
     program.file("semicolon.csv", "a;b\n1;2\n");
     program.file("utf16.csv", b"\xff\xfea\0");
     program.file("array.json", "[{\"a\":1}]\n");
     for (file, expected) in [
-        ("missing.csv", "missing.csv: No such file"),
+        ("missing.csv", "missing.csv: cannot be opened from "),
+        ("missing.csv", "No such file or directory (os error 2); check the path, or give `-`"),
         (".", ".: is a directory"),
         ("empty.csv", "empty.csv: the header line cannot be used: the file is empty"),
         ("twice.csv", "two columns are named \"a\""),
