@@ -250,6 +250,8 @@ fn difference(expected: &[Cells], found: &[Cells], plan: &str) -> String {
 #[derive(Default)]
 struct Answer {
     rows: Vec<Cells>,
+    /// Rows of the pages before: a read that starts over takes back its own.
+    before: usize,
     count: u64,
     is_pushed: bool,
     plan: String,
@@ -277,6 +279,7 @@ impl Answer {
         }
         loop {
             let before = self.rows.len();
+            self.before = before;
             let page = table.query(&query, self).await?;
             self.is_pushed = page.outcome.plan().is_pushed();
             if self.plan.is_empty() {
@@ -302,7 +305,7 @@ impl RowSink for Answer {
     }
 
     fn reset(&mut self) {
-        self.rows.clear();
+        self.rows.truncate(self.before);
     }
 }
 

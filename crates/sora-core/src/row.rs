@@ -34,7 +34,8 @@ pub trait RowSink: Send {
         Ok(None)
     }
 
-    /// Forgets the rows taken so far, because the read starts over.
+    /// Forgets the rows taken so far of this read, because it starts over. A sink that is used for
+    /// several reads keeps those of the reads before.
     fn reset(&mut self);
 }
 

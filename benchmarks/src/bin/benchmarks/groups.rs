@@ -1,6 +1,6 @@
 //! What is compared: each group is a workload and those who run it in turn.
 
-use sora_benchmarks::{Durability, Form, Order, StoreKind, Workload};
+use sora_benchmarks::{Durability, Flush, Form, Order, StoreKind, Workload};
 
 use crate::options::Options;
 use crate::program::Program;

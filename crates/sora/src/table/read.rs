@@ -230,14 +230,14 @@ impl Table {
         let read = async {
             let (slots, distinct) = Slots::new(&keys)?;
             let (columns, key) = self.columns_with_key();
-            let mut sink = Placed { slots, key, row, returned: 0 };
+            let mut sink = Placed { slots, key, row, before: 0, returned: 0 };
             for keys in chunks(&distinct, self.capability().keys_max)? {
                 let mut read = Read::new(self.binding(), columns.clone());
                 read.access = Access::Keys(Arc::new(keys));
                 read.pace = if distinct.len() <= LOOKUP_KEYS { Pace::Lookup } else { Pace::Page };
-                let before = sink.returned;
+                sink.before = sink.returned;
                 let report = self.read_again(&mut read, &mut sink).await?;
-                watch.read(report, sink.returned - before);
+                watch.read(report, sink.returned - sink.before);
             }
             Ok(())
         };
@@ -450,6 +450,8 @@ struct Placed<F> {
     slots: Slots,
     key: Vec<usize>,
     row: F,
+    /// Rows of the reads before, which one that starts over does not take back.
+    before: u64,
     returned: u64,
 }
 
@@ -464,7 +466,7 @@ impl<F: FnMut(usize, &dyn Row) -> Result<()> + Send> RowSink for Placed<F> {
 
     /// Each row goes to its place again.
     fn reset(&mut self) {
-        self.returned = 0;
+        self.returned = self.before;
     }
 }
 

@@ -12,8 +12,8 @@ use sora::provider::{
 use sora::read::{Read, ReadReport};
 use sora::write::{Write, WriteReport};
 use sora::{
-    Backoff, Entity, Error, ErrorKind, LiveTable, Repository, Result, Retry, RowSink, Sora,
-    SoraBuilder,
+    Backoff, Entity, Error, ErrorKind, Event, LiveTable, Observer, Operation, Repository, Result,
+    Retry, RowSink, Sora, SoraBuilder,
 };
 use tokio::time::Instant;
 
@@ -36,6 +36,8 @@ enum Step {
     Hang,
     /// Hands out what it has, and fails then.
     Break,
+    /// Does it.
+    Pass,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -87,7 +89,9 @@ impl Provider for Scripted {
     }
 
     fn capability(&self) -> Capability {
-        self.inner.capability()
+        let mut capability = self.inner.capability();
+        capability.keys_max = 4;
+        capability
     }
 
     fn negotiate(&self, ask: &mut Negotiation) {
@@ -211,6 +215,34 @@ async fn a_page_starts_over_without_rows_of_the_broken_attempt() {
     script.steps.lock().expect("a lock").push_back(Step::Break);
     let page = things.query(Thing::ID.ge(5)).limit(10).fetch().await.expect("a page");
     assert_eq!(page.iter().map(|row| row.id).collect::<Vec<_>>(), [5, 6, 7, 8, 9]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn look_ups_of_many_keys_start_over_where_they_were_broken() {
+    #[derive(Debug, Default)]
+    struct Returned(Mutex<u64>);
+
+    impl Observer for Returned {
+        fn observe(&self, event: &Event<'_>) {
+            if event.operation == Operation::GetMany {
+                *self.0.lock().expect("a lock") += event.returned;
+            }
+        }
+    }
+
+    let (script, returned) = (Script::default(), Arc::new(Returned::default()));
+    let builder = Sora::builder().layer(script.clone()).layer(RetryLayer::new());
+    let things = things(builder.observer(returned.clone())).await;
+    let rows: Vec<Thing> = (0..10).map(|id| Thing { id, size: id }).collect();
+    things.upsert_many(&rows).await.expect("rows");
+    // Three reads, of which the second is broken when it has handed out its rows.
+    script.steps.lock().expect("a lock").extend([Step::Pass, Step::Break]);
+    let found = things.get_many(0..10).await.expect("look-ups");
+    assert_eq!(
+        found.iter().flatten().map(|thing| thing.id).collect::<Vec<_>>(),
+        (0..10).collect::<Vec<_>>()
+    );
+    assert_eq!(*returned.0.lock().expect("a lock"), 10, "each row is counted once");
 }
 
 #[tokio::test(start_paused = true)]
