@@ -32,6 +32,7 @@ mod predicate;
 pub mod provider;
 mod query;
 pub mod read;
+pub mod remote;
 mod row;
 mod schema;
 mod session;
