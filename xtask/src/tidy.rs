@@ -9,10 +9,11 @@ use crate::ci::root;
 const LINES_MAX: usize = 500;
 
 /// Which crates of this workspace each crate may depend on; the arrows of ARCHITECTURE.md.
-const DIRECTIONS: [(&str, &[&str]); 9] = [
+const DIRECTIONS: [(&str, &[&str]); 10] = [
     ("sora-core", &[]),
     ("sora-macros", &["sora-core"]),
     ("sora-sql", &["sora-core"]),
+    ("sora-redis", &["sora-core", "sora-testbed"]),
     ("sora-sqlite", &["sora-core", "sora-sql", "sora-conformance"]),
     ("sora-postgres", &["sora-core", "sora-sql", "sora-conformance", "sora-testbed"]),
     (

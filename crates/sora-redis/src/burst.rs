@@ -1,0 +1,298 @@
+//! Commands that go to a server at once.
+
+use redis::{Cmd, Pipeline, Value};
+use sora_core::remote::Slot;
+
+use crate::ask::{Answer, Ask, What};
+use crate::held::{Held, Run};
+use crate::name;
+use crate::script::Script;
+
+/// How commands are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form<'a> {
+    pub(crate) run: Run,
+    /// Keys of one command must be of one slot.
+    pub(crate) is_cluster: bool,
+    /// How many names one command has at most.
+    pub(crate) batch_max: usize,
+    pub(crate) counter_time_to_live_ms: u64,
+    /// The digest of each script that the server is known to have.
+    pub(crate) digests: &'a [Option<String>; Script::ALL.len()],
+}
+
+/// Commands for names, and whose answers they are.
+pub(crate) struct Burst {
+    commands: Vec<Cmd>,
+    takers: Vec<Taker>,
+    /// The places of the asks, those of one command in line.
+    order: Vec<usize>,
+    run: Run,
+}
+
+/// Whose answer one reply is: of the asks from `from` to `to` in line.
+#[derive(Clone, Copy)]
+struct Taker {
+    from: usize,
+    to: usize,
+    kind: Kind,
+    shape: Shape,
+}
+
+#[derive(Clone, Copy)]
+enum Shape {
+    /// Theirs only if it is an error.
+    Error,
+    /// That of all of them.
+    All,
+    /// One value for each.
+    Each,
+}
+
+/// What goes in one command: names of one slot, of which the same is asked.
+type Group = (usize, u16, Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Fetch,
+    Lease,
+    Take,
+    Fill,
+    Release,
+    Remove,
+    Block,
+    Count,
+    Make,
+    Bump,
+}
+
+impl Burst {
+    /// Writes the commands for some names. Equal ones are not joined.
+    pub(crate) fn new(asks: &[&Ask], form: &Form<'_>) -> Self {
+        let mut groups: Vec<(Group, usize)> =
+            asks.iter().enumerate().map(|(at, ask)| (group(at, ask, form), at)).collect();
+        groups.sort_unstable();
+        let order = groups.iter().map(|(_, at)| *at).collect();
+        let (commands, takers) = (Vec::new(), Vec::new());
+        let mut burst = Self { commands, takers, order, run: form.run };
+        let mut from = 0;
+        for equal in groups.chunk_by(|one, other| one.0 == other.0) {
+            for part in equal.chunks(form.batch_max) {
+                let part: Vec<&Ask> = part.iter().map(|(_, at)| asks[*at]).collect();
+                burst.write(from, &part, form);
+                from += part.len();
+            }
+        }
+        burst
+    }
+
+    /// The only command, if it is one.
+    pub(crate) fn only(&self) -> Option<&Cmd> {
+        match &*self.commands {
+            [command] => Some(command),
+            _ => None,
+        }
+    }
+
+    /// All commands, which are then no longer here.
+    pub(crate) fn take_pipeline(&mut self) -> Pipeline {
+        let mut pipeline = Pipeline::with_capacity(self.commands.len());
+        for command in self.commands.drain(..) {
+            pipeline.add_command(command);
+        }
+        pipeline
+    }
+
+    /// Says of each ask what was answered.
+    pub(crate) fn answers(&self, replies: Vec<Value>) -> Vec<Answer> {
+        let mut answers: Vec<Option<Answer>> = Vec::new();
+        answers.resize_with(self.order.len(), || None);
+        for (taker, reply) in self.takers.iter().zip(replies) {
+            let places = &self.order[taker.from..taker.to];
+            let mut put = |at: usize, value| {
+                answers[at].get_or_insert_with(|| self.answer(taker.kind, value));
+            };
+            match (taker.shape, reply) {
+                (_, Value::ServerError(error)) => {
+                    for at in places {
+                        put(*at, Value::ServerError(error.clone()));
+                    }
+                }
+                (Shape::Error, _) => {}
+                (Shape::All, reply) => {
+                    if let [at] = places {
+                        put(*at, reply);
+                    } else {
+                        for at in places {
+                            put(*at, Value::Okay);
+                        }
+                    }
+                }
+                (Shape::Each, reply) => {
+                    if let Value::Array(values) = reply {
+                        places.iter().zip(values).for_each(|(at, value)| put(*at, value));
+                    }
+                }
+            }
+        }
+        answers.into_iter().map(|answer| answer.unwrap_or(Answer::Odd)).collect()
+    }
+
+    fn answer(&self, kind: Kind, value: Value) -> Answer {
+        match (kind, value) {
+            // A list, say, that somebody made: there is no value.
+            (Kind::Fetch | Kind::Lease, Value::ServerError(error))
+                if error.code() == "WRONGTYPE" =>
+            {
+                Answer::Slot(Slot::Empty)
+            }
+            (_, Value::ServerError(error)) => Answer::Failed(error),
+            (Kind::Fetch | Kind::Lease | Kind::Take, Value::Nil) => Answer::Slot(Slot::Empty),
+            (Kind::Fetch | Kind::Lease | Kind::Take, Value::BulkString(held)) => {
+                match self.run.read(held) {
+                    Held::Slot(slot) => Answer::Slot(slot),
+                    Held::Stale => Answer::Stale,
+                }
+            }
+            (Kind::Count | Kind::Make | Kind::Bump, Value::BulkString(held)) => {
+                Answer::Counter(self.run.counter(&held))
+            }
+            (Kind::Count, Value::Nil) => Answer::Counter(None),
+            (Kind::Fill, Value::Int(filled)) => Answer::Filled(filled == 1),
+            (Kind::Release | Kind::Remove | Kind::Block, _) => Answer::Done,
+            _ => Answer::Odd,
+        }
+    }
+
+    /// Writes the commands for asks of one group, the first of which is `from` in line.
+    fn write(&mut self, from: usize, asks: &[&Ask], form: &Form<'_>) {
+        let kind = kind(&asks[0].what);
+        let all = Taker { from, to: from + asks.len(), kind, shape: Shape::All };
+        if asks[0].is_asking {
+            self.add(redis::cmd("ASKING"), Taker { shape: Shape::Error, ..all });
+        }
+        match kind {
+            Kind::Fetch | Kind::Count => self.read(asks, all),
+            Kind::Lease => {
+                for (at, ask) in (from..).zip(asks) {
+                    let mut command = set(ask, form);
+                    command.arg("NX");
+                    self.add(command, Taker { from: at, to: at + 1, kind, shape: Shape::Error });
+                }
+                if asks[0].is_asking {
+                    self.add(redis::cmd("ASKING"), Taker { shape: Shape::Error, ..all });
+                }
+                self.read(asks, all);
+            }
+            Kind::Block => {
+                for (at, ask) in (from..).zip(asks) {
+                    let command = set(ask, form);
+                    self.add(command, Taker { from: at, to: at + 1, ..all });
+                }
+            }
+            Kind::Fill => self.call(Script::Fill, asks, all, form),
+            Kind::Release => self.call(Script::Release, asks, all, form),
+            Kind::Remove => self.call(Script::Remove, asks, all, form),
+            Kind::Take => self.call(Script::Take, asks, all, form),
+            Kind::Make | Kind::Bump => self.call(Script::Count, asks, all, form),
+        }
+    }
+
+    fn read(&mut self, asks: &[&Ask], all: Taker) {
+        let mut command = redis::cmd(if asks.len() == 1 { "GET" } else { "MGET" });
+        write_keys(&mut command, asks);
+        let shape = if asks.len() == 1 { Shape::All } else { Shape::Each };
+        self.add(command, Taker { shape, ..all });
+    }
+
+    fn call(&mut self, script: Script, asks: &[&Ask], all: Taker, form: &Form<'_>) {
+        let mut command = match &form.digests[script as usize] {
+            Some(digest) => {
+                let mut command = redis::cmd("EVALSHA");
+                command.arg(&**digest);
+                command
+            }
+            None => {
+                let mut command = redis::cmd("EVAL");
+                command.arg(script.text());
+                command
+            }
+        };
+        command.arg(asks.len());
+        write_keys(&mut command, asks);
+        match all.kind {
+            Kind::Take => _ = command.arg(form.run.digits()),
+            Kind::Make | Kind::Bump => {
+                let all = u8::from(all.kind == Kind::Bump);
+                command.arg(form.run.digits()).arg(form.counter_time_to_live_ms).arg(all);
+            }
+            _ => {}
+        }
+        for ask in asks {
+            match &ask.what {
+                What::Fill { token, value, time_to_live_ms } => {
+                    command.arg(form.run.lease(*token)).arg(form.run.value(value));
+                    command.arg((*time_to_live_ms).max(1));
+                }
+                What::Release { token } => _ = command.arg(form.run.lease(*token)),
+                What::Take { token, time_ms } => {
+                    command.arg(form.run.lease(*token)).arg((*time_ms).max(1));
+                }
+                _ => {}
+            }
+        }
+        let shape = match all.kind {
+            Kind::Release | Kind::Remove => Shape::All,
+            _ => Shape::Each,
+        };
+        self.add(command, Taker { shape, ..all });
+    }
+
+    fn add(&mut self, command: Cmd, taker: Taker) {
+        self.commands.push(command);
+        self.takers.push(taker);
+    }
+}
+
+/// `SET key what PX milliseconds`.
+fn set(ask: &Ask, form: &Form<'_>) -> Cmd {
+    let (held, time_ms) = match ask.what {
+        What::Lease { token, time_ms } => (form.run.lease(token), time_ms),
+        What::Block { time_ms } => (form.run.block(), time_ms),
+        _ => (Vec::new(), 1),
+    };
+    let mut command = redis::cmd("SET");
+    write_keys(&mut command, &[ask]);
+    command.arg(&*held).arg("PX").arg(time_ms.max(1));
+    command
+}
+
+fn write_keys(command: &mut Cmd, asks: &[&Ask]) {
+    let mut key = Vec::with_capacity(64);
+    for ask in asks {
+        name::write(&ask.name, &mut key);
+        command.arg(&*key);
+    }
+}
+
+fn group(at: usize, ask: &Ask, form: &Form<'_>) -> Group {
+    // One that goes alone is a group of its own.
+    let alone = if ask.is_alone { at + 1 } else { 0 };
+    let slot = if form.is_cluster { name::slot(&ask.name) } else { 0 };
+    (alone, slot, kind(&ask.what))
+}
+
+fn kind(what: &What) -> Kind {
+    match what {
+        What::Fetch => Kind::Fetch,
+        What::Lease { .. } => Kind::Lease,
+        What::Take { .. } => Kind::Take,
+        What::Fill { .. } => Kind::Fill,
+        What::Release { .. } => Kind::Release,
+        What::Remove => Kind::Remove,
+        What::Block { .. } => Kind::Block,
+        What::Count => Kind::Count,
+        What::Make => Kind::Make,
+        What::Bump => Kind::Bump,
+    }
+}

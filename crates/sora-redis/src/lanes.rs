@@ -1,0 +1,126 @@
+//! Calls that join while others are under way.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use sora_core::{Error, ErrorKind, Result};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::ask::{Answered, Ask};
+
+/// How many bursts are out at one time: one is on its way while the server answers another.
+const LANES: usize = 2;
+
+/// The bursts to one server that are out, and the calls that wait for them.
+///
+/// A call that finds a lane free goes at once, alone. One that does not waits, and goes with all others
+/// that waited when a lane becomes free: no timer, so nothing is slower when nothing is busy.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    state: Mutex<State>,
+    burst_max: usize,
+    waiting_max: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    busy: usize,
+    waiting: VecDeque<Part>,
+    /// How many names wait.
+    names: usize,
+}
+
+/// A call that waits.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) asks: Vec<Ask>,
+    pub(crate) deadline: Instant,
+    pub(crate) answer: oneshot::Sender<Result<Answered>>,
+}
+
+/// How a call goes on.
+pub(crate) enum Admission {
+    /// Now, alone, in a lane.
+    Alone(Vec<Ask>),
+    /// With others.
+    Waits(Waiting),
+}
+
+pub(crate) struct Waiting {
+    pub(crate) answer: oneshot::Receiver<Result<Answered>>,
+    /// The caller has taken a lane for all that wait, and must drive it.
+    pub(crate) opens: bool,
+}
+
+impl Lanes {
+    pub(crate) fn new(burst_max: usize, waiting_max: usize) -> Self {
+        let state = State { busy: 0, waiting: VecDeque::new(), names: 0 };
+        Self { state: Mutex::new(state), burst_max: burst_max.max(1), waiting_max }
+    }
+
+    /// Lets a call through if a lane is free, else makes it one that waits.
+    pub(crate) fn admit(&self, asks: Vec<Ask>, deadline: Instant) -> Result<Admission> {
+        let mut state = self.state();
+        if state.busy < LANES && state.waiting.is_empty() {
+            state.busy += 1;
+            return Ok(Admission::Alone(asks));
+        }
+        self.wait(state, asks, deadline).map(Admission::Waits)
+    }
+
+    /// Makes a call one that waits; a lane that is free is taken for it.
+    pub(crate) fn join(&self, asks: Vec<Ask>, deadline: Instant) -> Result<Waiting> {
+        self.wait(self.state(), asks, deadline)
+    }
+
+    fn wait(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        asks: Vec<Ask>,
+        deadline: Instant,
+    ) -> Result<Waiting> {
+        if state.names + asks.len() > self.waiting_max {
+            let message =
+                "too many names wait to be sent to Redis: raise `waiting_max`, or ask less";
+            return Err(Error::new(ErrorKind::Busy, message).with("waiting_max", self.waiting_max));
+        }
+        let (sender, answer) = oneshot::channel();
+        state.names += asks.len();
+        state.waiting.push_back(Part { asks, deadline, answer: sender });
+        let opens = state.busy < LANES;
+        state.busy += usize::from(opens);
+        Ok(Waiting { answer, opens })
+    }
+
+    /// Takes what goes next; the lane is given up, under the same lock, if there is nothing.
+    pub(crate) fn take(&self) -> Vec<Part> {
+        let mut state = self.state();
+        let mut names = 0;
+        let fits = |part: &Part| {
+            let is_first = names == 0;
+            names += part.asks.len();
+            is_first || names <= self.burst_max
+        };
+        let count = state.waiting.iter().map(fits).take_while(|fits| *fits).count();
+        let parts: Vec<Part> = state.waiting.drain(..count).collect();
+        state.names -= parts.iter().map(|part| part.asks.len()).sum::<usize>();
+        state.busy -= usize::from(parts.is_empty());
+        parts
+    }
+
+    /// Gives a lane back; says whether it must be driven instead, for those who wait.
+    pub(crate) fn leave(&self) -> bool {
+        let mut state = self.state();
+        if state.waiting.is_empty() {
+            state.busy -= 1;
+            return false;
+        }
+        true
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,308 @@
+//! A server, connected to as long as it can be.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use redis::{PushInfo, PushKind};
+use sora_core::{Error, Result};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::ask::{Answer, Answered, Ask, What};
+use crate::config::{Address, RedisConfig};
+use crate::ears::Ears;
+use crate::failure;
+use crate::lanes::{Admission, Lanes, Part, Waiting};
+use crate::link::{Driver, Link};
+
+/// A server. Its connection is opened, watched and opened again by a task of its own; while there is
+/// none, every call fails at once.
+#[derive(Debug)]
+pub(crate) struct Node {
+    address: Address,
+    config: Arc<RedisConfig>,
+    ears: Arc<Ears>,
+    runtime: Handle,
+    lanes: Lanes,
+    state: RwLock<State>,
+    links: AtomicU64,
+}
+
+#[derive(Debug)]
+enum State {
+    Down(Error),
+    Up(u64, Arc<Link>),
+}
+
+/// Who waits for an answer, and until when.
+type Caller = (Instant, oneshot::Sender<Result<Answered>>);
+
+/// A node that is kept connected until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    node: Arc<Node>,
+    task: JoinHandle<()>,
+}
+
+impl Kept {
+    pub(crate) fn new(
+        address: Address,
+        config: Arc<RedisConfig>,
+        ears: Arc<Ears>,
+        runtime: &Handle,
+    ) -> Self {
+        let node = Arc::new(Node {
+            address,
+            lanes: Lanes::new(config.burst_max, config.waiting_max),
+            config,
+            ears,
+            runtime: runtime.clone(),
+            state: RwLock::new(State::Down(failure::unavailable("it was not connected to yet"))),
+            links: AtomicU64::new(0),
+        });
+        let task = runtime.spawn(node.clone().keep());
+        Self { node, task }
+    }
+
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.node.fall(None, failure::unavailable("the tier was closed"));
+    }
+}
+
+impl Node {
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The connection; an error that says why there is none.
+    pub(crate) fn link(&self) -> Result<Arc<Link>> {
+        match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Up(_, link) => Ok(link.clone()),
+            State::Down(why) => Err(why.clone()),
+        }
+    }
+
+    /// Asks the server, alone if nothing is busy, else with others.
+    pub(crate) async fn ask(
+        self: &Arc<Self>,
+        asks: Vec<Ask>,
+        deadline: Instant,
+    ) -> Result<Answered> {
+        let link = self.link()?;
+        match self.lanes.admit(asks, deadline)? {
+            Admission::Alone(asks) => {
+                let _pass = Pass { node: self.clone(), is_over: false };
+                let refs: Vec<&Ask> = asks.iter().collect();
+                match tokio::time::timeout_at(deadline, link.ask(&refs)).await {
+                    Ok(answers) => answers.map(|answers| Answered { asks, answers }),
+                    Err(_) => {
+                        link.doubt();
+                        Err(failure::timeout(self.config.command_timeout_ms))
+                    }
+                }
+            }
+            Admission::Waits(waiting) => answer(self.drive_if(waiting)).await,
+        }
+    }
+
+    /// Asks the server, with others; what is asked is under way when this returns.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        asks: Vec<Ask>,
+        deadline: Instant,
+    ) -> Result<impl Future<Output = Result<Answered>> + Send + use<>> {
+        self.link()?;
+        let waiting = self.lanes.join(asks, deadline)?;
+        Ok(answer(self.drive_if(waiting)))
+    }
+
+    fn drive_if(self: &Arc<Self>, waiting: Waiting) -> oneshot::Receiver<Result<Answered>> {
+        if waiting.opens {
+            Pass { node: self.clone(), is_over: false }.drive();
+        }
+        waiting.answer
+    }
+
+    /// Makes one round trip for calls that joined, and answers each in its time.
+    async fn run(&self, mut parts: Vec<Part>) {
+        // Whoever left needs no answer; what was to be done is done all the same.
+        parts.retain(|part| !part.answer.is_closed() || part.asks.iter().any(changes));
+        let link = match self.link() {
+            Ok(link) => link,
+            Err(why) => {
+                for part in parts {
+                    let _ = part.answer.send(Err(why.clone()));
+                }
+                return;
+            }
+        };
+        let mut callers = Vec::with_capacity(parts.len());
+        let mut asked = Vec::with_capacity(parts.len());
+        for part in parts {
+            callers.push(Some((part.deadline, part.answer)));
+            asked.push(part.asks);
+        }
+        let asks: Vec<&Ask> = asked.iter().flatten().collect();
+        let answers = {
+            let mut reply = std::pin::pin!(link.ask(&asks));
+            loop {
+                // They came in the order of their deadlines.
+                let next = callers.iter().flatten().map(|(deadline, _)| *deadline).next();
+                let Some(next) = next else {
+                    link.doubt();
+                    return;
+                };
+                tokio::select! {
+                    biased;
+                    answers = &mut reply => break answers,
+                    () = tokio::time::sleep_until(next) => self.expire(&mut callers),
+                }
+            }
+        };
+        let mut answers = match answers {
+            Ok(answers) => answers.into_iter(),
+            Err(error) => {
+                for (_, caller) in callers.into_iter().flatten() {
+                    let _ = caller.send(Err(error.clone()));
+                }
+                return;
+            }
+        };
+        for (asks, caller) in asked.into_iter().zip(callers) {
+            let answers: Vec<Answer> = answers.by_ref().take(asks.len()).collect();
+            if let Some((_, caller)) = caller {
+                let _ = caller.send(Ok(Answered { asks, answers }));
+            }
+        }
+    }
+
+    fn expire(&self, callers: &mut [Option<Caller>]) {
+        let now = Instant::now();
+        for caller in callers {
+            if let Some((_, sender)) = caller.take_if(|(deadline, _)| *deadline <= now) {
+                let _ = sender.send(Err(failure::timeout(self.config.command_timeout_ms)));
+            }
+        }
+    }
+
+    /// Connects, and connects again, for ever.
+    async fn keep(self: Arc<Self>) {
+        let mut pause_ms = self.config.reconnect_min_ms;
+        loop {
+            let number = self.links.fetch_add(1, Ordering::Relaxed);
+            match self.open(number).await {
+                Ok((link, mut driver)) => {
+                    pause_ms = self.config.reconnect_min_ms;
+                    let link = Arc::new(link);
+                    self.rise(number, link.clone());
+                    let why = tokio::select! {
+                        () = driver.ended() => "the connection was lost",
+                        why = link.watch(&self.config, || self.ears.gap()) => why,
+                    };
+                    self.fall(Some(number), failure::unavailable(why));
+                }
+                Err(error) => {
+                    let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+                    *state = State::Down(error);
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(jitter(pause_ms))).await;
+            pause_ms = (pause_ms * 2).clamp(1, self.config.reconnect_max_ms.max(1));
+        }
+    }
+
+    async fn open(self: &Arc<Self>, number: u64) -> Result<(Link, Driver)> {
+        let node = Arc::downgrade(self);
+        let hear = move |info: PushInfo| {
+            let node = node.upgrade().ok_or(())?;
+            if info.kind == PushKind::Disconnection {
+                node.fall(Some(number), failure::unavailable("the connection was lost"));
+            } else {
+                node.ears.hear(info);
+            }
+            Ok(())
+        };
+        let time = Duration::from_millis(self.config.connect_timeout_ms);
+        let opening = Link::open(&self.address, &self.config, hear);
+        let opened = tokio::time::timeout(time, opening).await;
+        opened.unwrap_or_else(|_| Err(failure::unavailable("no connection within its time")))
+    }
+
+    /// What was read before is suspect, and that is told before anything is read now.
+    fn rise(&self, number: u64, link: Arc<Link>) {
+        self.ears.rise();
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        *state = State::Up(number, link);
+    }
+
+    /// Gives up a connection, or any, and tells so, once.
+    fn fall(&self, number: Option<u64>, why: Error) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let is_up = matches!(&*state, State::Up(up, _) if number.is_none_or(|it| it == *up));
+        if is_up {
+            *state = State::Down(why);
+            drop(state);
+            self.ears.fall();
+        }
+    }
+}
+
+/// The right to one lane. Dropped, the lane goes to those who wait.
+struct Pass {
+    node: Arc<Node>,
+    is_over: bool,
+}
+
+impl Pass {
+    /// Makes round trips on a task of its own until nothing waits.
+    fn drive(self) {
+        let runtime = self.node.runtime.clone();
+        runtime.spawn(self.run());
+    }
+
+    async fn run(mut self) {
+        loop {
+            // All callers that can run now join before the queue is taken.
+            tokio::task::yield_now().await;
+            let parts = self.node.lanes.take();
+            if parts.is_empty() {
+                self.is_over = true;
+                return;
+            }
+            self.node.run(parts).await;
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if !self.is_over && self.node.lanes.leave() {
+            Self { node: self.node.clone(), is_over: false }.drive();
+        }
+    }
+}
+
+async fn answer(receiver: oneshot::Receiver<Result<Answered>>) -> Result<Answered> {
+    receiver.await.unwrap_or_else(|_| Err(failure::unavailable("the tier was closed")))
+}
+
+/// Whether it changes what the server holds.
+fn changes(ask: &Ask) -> bool {
+    !matches!(ask.what, What::Fetch | What::Count)
+}
+
+/// Between half of it and all of it, so that many clients do not come at once.
+fn jitter(pause_ms: u64) -> u64 {
+    pause_ms / 2 + RandomState::new().hash_one(0) % (pause_ms / 2 + 1)
+}

@@ -1,0 +1,232 @@
+//! The tier, on one server or a cluster.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sora_core::provider::BoxFuture;
+use sora_core::remote::{Fill, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token};
+use sora_core::{Error, ErrorKind, Result};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use crate::ask::{Answer, Ask, What};
+use crate::cluster::Cluster;
+use crate::config::RedisConfig;
+use crate::ears::Ears;
+use crate::name;
+use crate::node::Kept;
+
+/// Redis as a cache tier that several processes share: one server, or a cluster.
+///
+/// Connections are kept by tasks of the runtime that it was made in, and closed when it is dropped.
+pub struct RedisTier {
+    config: Arc<RedisConfig>,
+    ears: Arc<Ears>,
+    servers: Servers,
+}
+
+enum Servers {
+    One(Kept),
+    Cluster(Cluster),
+}
+
+impl RedisTier {
+    /// Returns the tier at once, and begins to connect: a server that is away fails no service, and is
+    /// connected to when it comes.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] outside of a tokio runtime.
+    pub fn connect(config: RedisConfig) -> Result<Self> {
+        let runtime = Handle::try_current().map_err(|_| {
+            let message = "the Redis tier needs a tokio runtime: connect within one";
+            Error::new(ErrorKind::InvalidInput, message)
+        })?;
+        let (config, ears) = (Arc::new(config), Arc::new(Ears::default()));
+        let servers = match &*config.addresses {
+            [address] if !config.is_cluster => {
+                let (config, ears) = (config.clone(), ears.clone());
+                Servers::One(Kept::new(address.clone(), config, ears, &runtime))
+            }
+            _ => Servers::Cluster(Cluster::new(config.clone(), ears.clone(), &runtime)),
+        };
+        Ok(Self { config, ears, servers })
+    }
+
+    /// Waits until all servers answer.
+    ///
+    /// # Errors
+    ///
+    /// Why one of them does not, if they do not within the time that a connection may take.
+    pub async fn ready(&self) -> Result<()> {
+        let mut changes = self.ears.changes();
+        let end = Instant::now() + Duration::from_millis(self.config.connect_timeout_ms);
+        loop {
+            changes.mark_unchanged();
+            if self.state().is_ok() {
+                return Ok(());
+            }
+            // The sender lives as long as this.
+            if tokio::time::timeout_at(end, changes.changed()).await.is_err() {
+                return self.state();
+            }
+        }
+    }
+
+    /// Why the tier does not answer, or not for all names.
+    fn state(&self) -> Result<()> {
+        match &self.servers {
+            Servers::One(kept) => kept.node().link().map(drop),
+            Servers::Cluster(cluster) => cluster.state(),
+        }
+    }
+
+    /// Asks all that in one round trip to each server, and returns an answer to each.
+    async fn ask(&self, asks: Vec<Ask>, deadline: Instant) -> Result<Vec<Answer>> {
+        asks.iter().try_for_each(|ask| name::check(&ask.name))?;
+        if asks.is_empty() {
+            return Ok(Vec::new());
+        }
+        match &self.servers {
+            Servers::One(kept) => Ok(kept.node().ask(asks, deadline).await?.answers),
+            Servers::Cluster(cluster) => cluster.ask(asks, deadline).await,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.config.command_timeout_ms)
+    }
+
+    async fn all_done(&self, names: &[RemoteName], what: impl Fn() -> What) -> Result<()> {
+        let answers = self.ask(asks(names, what), self.deadline()).await?;
+        answers.into_iter().try_for_each(Answer::done)
+    }
+
+    async fn take_leases(
+        &self,
+        names: &[RemoteName],
+        token: Token,
+        time_ms: u64,
+    ) -> Result<Vec<Slot>> {
+        let deadline = self.deadline();
+        let lease = || What::Lease { token, time_ms };
+        let mut answers = self.ask(asks(names, lease), deadline).await?;
+        let is_stale = |answer: &Answer| matches!(answer, Answer::Stale);
+        let stale: Vec<usize> = (0..names.len()).filter(|at| is_stale(&answers[*at])).collect();
+        if !stale.is_empty() {
+            let take = |at: &usize| Ask::new(names[*at].clone(), What::Take { token, time_ms });
+            let leased = self.ask(stale.iter().map(take).collect(), deadline).await?;
+            for (at, answer) in stale.into_iter().zip(leased) {
+                answers[at] = answer;
+            }
+        }
+        answers.into_iter().map(Answer::slot).collect()
+    }
+
+    async fn read_counters(&self, names: &[RemoteName]) -> Result<Vec<u64>> {
+        let deadline = self.deadline();
+        let answers = self.ask(asks(names, || What::Count), deadline).await?;
+        let mut numbers: Vec<Option<u64>> =
+            answers.into_iter().map(Answer::counter).collect::<Result<_>>()?;
+        let missing: Vec<usize> = (0..names.len()).filter(|at| numbers[*at].is_none()).collect();
+        let making = |at: &usize| Ask::new(names[*at].clone(), What::Make);
+        let made = self.ask(missing.iter().map(making).collect(), deadline).await?;
+        for (at, answer) in missing.into_iter().zip(made) {
+            numbers[at] = answer.counter()?;
+        }
+        numbers.into_iter().map(number).collect()
+    }
+}
+
+impl Remote for RedisTier {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    fn capability(&self) -> RemoteCapability {
+        let (tracks, shards) = match &self.servers {
+            Servers::One(kept) => (kept.node().link().is_ok_and(|link| link.tracks()), 1),
+            Servers::Cluster(cluster) => cluster.facts(),
+        };
+        match tracks {
+            true => {
+                let silent_ms = self.config.ping_interval_ms + self.config.command_timeout_ms;
+                RemoteCapability::tracked(silent_ms, shards)
+            }
+            false => RemoteCapability::untracked(shards),
+        }
+    }
+
+    fn fetch<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<Slot>>> {
+        Box::pin(async {
+            let answers = self.ask(asks(names, || What::Fetch), self.deadline()).await?;
+            answers.into_iter().map(Answer::slot).collect()
+        })
+    }
+
+    fn lease<'a>(
+        &'a self,
+        names: &'a [RemoteName],
+        token: Token,
+        time_ms: u64,
+    ) -> BoxFuture<'a, Result<Vec<Slot>>> {
+        Box::pin(self.take_leases(names, token, time_ms))
+    }
+
+    fn fill(&self, fills: Vec<Fill>, token: Token) -> BoxFuture<'_, Result<Vec<bool>>> {
+        let ask = |Fill { name, value, time_to_live_ms }| {
+            Ask::new(name, What::Fill { token, value, time_to_live_ms })
+        };
+        let asks = fills.into_iter().map(ask).collect();
+        Box::pin(async {
+            let answers = self.ask(asks, self.deadline()).await?;
+            answers.into_iter().map(Answer::filled).collect()
+        })
+    }
+
+    fn release<'a>(&'a self, names: &'a [RemoteName], token: Token) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.all_done(names, move || What::Release { token }))
+    }
+
+    fn remove<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.all_done(names, || What::Remove))
+    }
+
+    fn block<'a>(&'a self, names: &'a [RemoteName], time_ms: u64) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.all_done(names, move || What::Block { time_ms }))
+    }
+
+    fn counters<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<u64>>> {
+        Box::pin(self.read_counters(names))
+    }
+
+    fn bump<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<u64>>> {
+        Box::pin(async {
+            let answers = self.ask(asks(names, || What::Bump), self.deadline()).await?;
+            answers.into_iter().map(|answer| number(answer.counter()?)).collect()
+        })
+    }
+
+    fn listen(&self, listener: Arc<dyn RemoteListener>) {
+        self.ears.listen(&listener);
+    }
+}
+
+impl fmt::Debug for RedisTier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisTier")
+            .field("config", &self.config)
+            .field("is_up", &self.ears.is_up())
+            .finish_non_exhaustive()
+    }
+}
+
+fn asks(names: &[RemoteName], what: impl Fn() -> What) -> Vec<Ask> {
+    names.iter().map(|name| Ask::new(name.clone(), what())).collect()
+}
+
+fn number(counter: Option<u64>) -> Result<u64> {
+    let message = "a counter in Redis is no number that was just made";
+    counter.ok_or_else(|| Error::new(ErrorKind::Store, message))
+}
