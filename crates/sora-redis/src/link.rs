@@ -1,7 +1,6 @@
 //! One connection to a server.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -33,12 +32,15 @@ pub(crate) struct Link {
     is_cluster: bool,
     batch_max: usize,
     counter_time_to_live_ms: u64,
-    digests: Mutex<Digests>,
+    digests: Digests,
     /// Something went wrong: it is to be seen whether the server answers.
     doubt: Notify,
 }
 
-type Digests = Arc<[Option<String>; Script::ALL.len()]>;
+type Digests = [Option<String>; Script::ALL.len()];
+
+/// None of the scripts: each is sent as text.
+static NO_DIGESTS: Digests = [const { None }; Script::ALL.len()];
 
 /// What drives a connection. Dropped, the connection is closed.
 #[derive(Debug)]
@@ -55,7 +57,7 @@ impl Link {
     ) -> Result<(Self, Driver)> {
         let (mut connection, driver, speaks_3) = match connect(address, config, Some(hear)).await {
             // An old server, or a proxy.
-            Err(error) if error.kind() == redis::ErrorKind::RESP3NotSupported => {
+            Err(error) if is_unknown_protocol(&error) => {
                 let silent = None::<fn(PushInfo) -> Result<(), ()>>;
                 let (connection, driver) =
                     connect(address, config, silent).await.map_err(|e| of_opening(&e))?;
@@ -92,7 +94,7 @@ impl Link {
             is_cluster: config.is_cluster,
             batch_max: config.batch_max.max(1),
             counter_time_to_live_ms: config.counter_time_to_live_ms.max(1),
-            digests: Mutex::new(Arc::new(digests)),
+            digests,
             doubt: Notify::new(),
         };
         Ok((link, driver))
@@ -105,15 +107,14 @@ impl Link {
 
     /// Asks the server all that, in one burst; in two if it has lost its scripts.
     pub(crate) async fn ask(&self, asks: &[&Ask]) -> Result<Vec<Answer>> {
-        let mut answers = self.send(asks).await?;
+        let mut answers = self.send(asks, &self.digests).await?;
         let lost =
             |answer: &Answer| matches!(answer, Answer::Failed(error) if error.code() == "NOSCRIPT");
         let again: Vec<usize> = (0..asks.len()).filter(|at| lost(&answers[*at])).collect();
         if !again.is_empty() {
-            // As text; the server then has them again, but it may forget them at any time.
-            *self.digests.lock().unwrap_or_else(PoisonError::into_inner) = Digests::default();
+            // As text, by which the server has them again.
             let asks: Vec<&Ask> = again.iter().map(|at| asks[*at]).collect();
-            for (at, answer) in again.into_iter().zip(self.send(&asks).await?) {
+            for (at, answer) in again.into_iter().zip(self.send(&asks, &NO_DIGESTS).await?) {
                 answers[at] = answer;
             }
         }
@@ -123,14 +124,13 @@ impl Link {
         Ok(answers)
     }
 
-    async fn send(&self, asks: &[&Ask]) -> Result<Vec<Answer>> {
-        let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    async fn send(&self, asks: &[&Ask], digests: &Digests) -> Result<Vec<Answer>> {
         let form = Form {
             run: self.run,
             is_cluster: self.is_cluster,
             batch_max: self.batch_max,
             counter_time_to_live_ms: self.counter_time_to_live_ms,
-            digests: &digests,
+            digests,
         };
         let mut burst = Burst::new(asks, &form);
         let mut connection = self.connection.clone();
@@ -275,6 +275,12 @@ where
     Ok((connection, Driver(tokio::spawn(driver))))
 }
 
+/// Whether it may be `HELLO` that the server does not know.
+fn is_unknown_protocol(error: &RedisError) -> bool {
+    let is_refused = matches!(error.code(), Some("ERR" | "NOPROTO"));
+    is_refused || error.kind() == redis::ErrorKind::RESP3NotSupported
+}
+
 /// What is said first. `CLIENT TRACKING` is last, where the server may hear it at all.
 fn greeting(speaks_3: bool) -> Pipeline {
     let mut pipeline = Pipeline::new();
@@ -307,6 +313,8 @@ fn text(value: Value) -> Result<String> {
     match value {
         Value::BulkString(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Value::VerbatimString { text, .. } | Value::SimpleString(text) => Ok(text),
+        // Who may not ask is told so; a server that is busy says that.
+        Value::ServerError(error) if error.code() != "NOPERM" => Err(failure::of_server(&error)),
         _ => Err(no_run()),
     }
 }

@@ -19,7 +19,8 @@ use crate::node::Kept;
 
 /// Redis as a cache tier that several processes share: one server, or a cluster.
 ///
-/// Connections are kept by tasks of the runtime that it was made in, and closed when it is dropped.
+/// Connections are kept by tasks of the runtime that it was made in, and closed when it is dropped. Calls
+/// are made within a tokio runtime, too.
 pub struct RedisTier {
     config: Arc<RedisConfig>,
     ears: Arc<Ears>,

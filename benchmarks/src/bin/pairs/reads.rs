@@ -17,7 +17,7 @@ const PAGE: &str = "SELECT id, name, city, population, score, at FROM item \
 const ALL: &str = "SELECT id, name, city, population, score, at FROM item ORDER BY id";
 
 /// Runs something in so many tasks until the time is over, and counts.
-fn in_tasks<F: Future<Output = Result<()>> + Send + 'static>(
+pub(crate) fn in_tasks<F: Future<Output = Result<()>> + Send + 'static>(
     options: &Options,
     runtime: &tokio::runtime::Runtime,
     tasks: u64,
@@ -81,6 +81,7 @@ pub(crate) fn points(options: &Options, tasks: u64) -> Result<()> {
     let rows = options.rows;
     compare(
         options,
+        "rusqlite",
         &format!("look-ups by key of {tasks} tasks, {rows} rows"),
         || {
             in_loop(options, |nth| {
@@ -126,6 +127,7 @@ pub(crate) fn pages(options: &Options, tasks: u64) -> Result<()> {
     let items = runtime.block_on(items(config(&path, true)?))?;
     compare(
         options,
+        "rusqlite",
         &format!("pages of 50 of {tasks} tasks, {} rows", options.rows),
         || {
             in_loop(options, |nth| {
@@ -156,6 +158,7 @@ pub(crate) fn stream(options: &Options, page_rows: u64) -> Result<()> {
     let paging = StreamOptions { page_rows };
     compare(
         options,
+        "rusqlite",
         &format!("a stream of {} rows in pages of {page_rows}, each counted as one", options.rows),
         || {
             Round::of(|| {

@@ -61,6 +61,7 @@ impl Round {
 /// Runs both sides in turn and prints medians, and the ratio of each pair with its quartiles.
 pub(crate) fn compare(
     options: &Options,
+    floor_name: &str,
     what: &str,
     mut floor: impl FnMut() -> Result<Round>,
     mut sora: impl FnMut() -> Result<Round>,
@@ -84,7 +85,7 @@ pub(crate) fn compare(
         soras.push(other);
     }
     println!("{what}: {} pairs", options.pairs);
-    for (name, rounds) in [("rusqlite", &mut floors), ("sora", &mut soras)] {
+    for (name, rounds) in [(floor_name, &mut floors), ("sora", &mut soras)] {
         let (_, rate, _) = quartiles(rounds.iter().map(Round::rate));
         let (_, cpu, _) = quartiles(rounds.iter().map(Round::cpu_us));
         let mut took: Vec<u32> =

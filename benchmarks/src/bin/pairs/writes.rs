@@ -42,6 +42,7 @@ pub(crate) fn singles(options: &Options, tasks: u64, full: bool) -> Result<()> {
     let floor_seed = std::cell::Cell::new(0);
     compare(
         options,
+        "rusqlite",
         &format!(
             "single upserts of {tasks} tasks, synchronous={}, {rows} rows",
             if full { "FULL" } else { "NORMAL" }
@@ -121,6 +122,7 @@ pub(crate) fn bulk(options: &Options, shuffled: bool) -> Result<()> {
     let order = if shuffled { "in random order" } else { "in the order of their keys" };
     compare(
         options,
+        "rusqlite",
         &format!(
             "a bulk upsert of {} rows {order}, half of them there, each counted as one",
             options.rows

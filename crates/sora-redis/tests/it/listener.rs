@@ -1,6 +1,7 @@
 //! A listener that writes down what it hears.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sora_core::remote::{Remote as _, RemoteListener};
 use sora_redis::RedisTier;
@@ -34,12 +35,17 @@ impl Listener {
         self.heard.lock().expect("no panic").clear();
     }
 
-    /// Waits until it has heard that, ever since it was cleared. A test that hears nothing never ends.
+    /// Waits until it has heard that, ever since it was cleared; a minute, so that a test that would
+    /// never end fails.
     pub(crate) async fn wait(&self, expected: &Heard) {
         let mut count = self.count.subscribe();
-        while !self.heard().contains(expected) {
-            count.changed().await.expect("it lives");
-        }
+        let waiting = async {
+            while !self.heard().contains(expected) {
+                count.changed().await.expect("it lives");
+            }
+        };
+        let has_heard = tokio::time::timeout(Duration::from_mins(1), waiting).await.is_ok();
+        assert!(has_heard, "it heard {:?}, never {expected:?}", self.heard());
     }
 
     pub(crate) async fn wait_changed(&self, key: &str) {

@@ -214,3 +214,15 @@ async fn a_user_who_may_do_what_is_documented_is_enough() -> Result<()> {
     assert!(tier.capability().tracks);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_server_without_resp3_is_used_and_tells_nothing() -> Result<()> {
+    let options = RedisOptions::new().set("rename-command HELLO", "").password("secret");
+    let redis = start_with(&options);
+    let tier = connect(&redis.url()).await;
+    assert_eq!(tier.capability(), RemoteCapability::untracked(1));
+    put(&tier, "k", "v").await;
+    assert_eq!(fetch(&tier, "k").await?, value("v"));
+    tier.bump(&[name("c")]).await?;
+    Ok(())
+}
