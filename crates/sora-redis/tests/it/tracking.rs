@@ -14,7 +14,7 @@ use crate::server::{
 };
 
 #[tokio::test]
-async fn a_foreign_write_told() -> Result<()> {
+async fn a_foreign_write_is_told() -> Result<()> {
     let redis = start();
     let tier = connect(&redis.url()).await;
     let listener = Listener::on(&tier);
