@@ -14,6 +14,7 @@ use crate::ask::{Answer, Ask, What};
 use crate::cluster::Cluster;
 use crate::config::RedisConfig;
 use crate::ears::Ears;
+use crate::failure;
 use crate::name;
 use crate::node::Kept;
 
@@ -91,8 +92,18 @@ impl RedisTier {
         }
         match &self.servers {
             Servers::One(kept) => Ok(kept.node().ask(asks, deadline).await?.answers),
-            Servers::Cluster(cluster) => cluster.ask(asks, deadline).await,
+            Servers::Cluster(cluster) => self.within(deadline, cluster.ask(asks, deadline)).await,
         }
+    }
+
+    /// Bounds what takes more than one round trip: only the first is sure to be in line by its deadline.
+    async fn within<T>(
+        &self,
+        deadline: Instant,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let timeout = |_| Err(failure::timeout(self.config.command_timeout_ms));
+        tokio::time::timeout_at(deadline, call).await.unwrap_or_else(timeout)
     }
 
     fn deadline(&self) -> Instant {
@@ -117,7 +128,8 @@ impl RedisTier {
         let stale: Vec<usize> = (0..names.len()).filter(|at| is_stale(&answers[*at])).collect();
         if !stale.is_empty() {
             let take = |at: &usize| Ask::new(names[*at].clone(), What::Take { token, time_ms });
-            let leased = self.ask(stale.iter().map(take).collect(), deadline).await?;
+            let asks = stale.iter().map(take).collect();
+            let leased = self.within(deadline, self.ask(asks, deadline)).await?;
             for (at, answer) in stale.into_iter().zip(leased) {
                 answers[at] = answer;
             }
@@ -132,7 +144,8 @@ impl RedisTier {
             answers.into_iter().map(Answer::counter).collect::<Result<_>>()?;
         let missing: Vec<usize> = (0..names.len()).filter(|at| numbers[*at].is_none()).collect();
         let making = |at: &usize| Ask::new(names[*at].clone(), What::Make);
-        let made = self.ask(missing.iter().map(making).collect(), deadline).await?;
+        let asks = missing.iter().map(making).collect();
+        let made = self.within(deadline, self.ask(asks, deadline)).await?;
         for (at, answer) in missing.into_iter().zip(made) {
             numbers[at] = answer.counter()?;
         }
