@@ -82,11 +82,22 @@ impl<K: Clone + Debug + Eq + Hash + Send + Sync + 'static> Key for K {}
 pub trait AsKey<K> {
     /// Writes one cell for each column of the key.
     fn encode_key(&self, out: &mut dyn CellSink) -> Result<()>;
+
+    /// The key, if it is one text that can be lent.
+    #[inline]
+    fn text_key(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl<K: ColumnType, T: Operand<K>> AsKey<K> for T {
     fn encode_key(&self, out: &mut dyn CellSink) -> Result<()> {
         self.encode(out)
+    }
+
+    #[inline]
+    fn text_key(&self) -> Option<&str> {
+        self.text()
     }
 }
 

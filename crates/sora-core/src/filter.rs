@@ -63,6 +63,12 @@ pub struct Assignment {
 pub trait Operand<T> {
     /// Writes the value as one cell.
     fn encode(&self, out: &mut dyn CellSink) -> Result<()>;
+
+    /// The text, if the value is one that can be lent: what is looked up by it is spared a copy.
+    #[inline]
+    fn text(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl<E, T> Field<E, T> {
@@ -308,6 +314,24 @@ impl<T: ColumnType> Operand<T> for &T {
     }
 }
 
+/// Text that is lent.
+macro_rules! text_operand {
+    ($($column:ty)*) => {$(
+        impl Operand<$column> for &str {
+            fn encode(&self, out: &mut dyn CellSink) -> Result<()> {
+                out.cell(Cell::Text(self))
+            }
+
+            #[inline]
+            fn text(&self) -> Option<&str> {
+                Some(self)
+            }
+        }
+    )*};
+}
+
+text_operand!(String Box<str>);
+
 /// Lets fields of some types be compared with another type.
 macro_rules! operand {
     ($($operand:ty as $($column:ty)*, $cell:expr;)*) => {$($(
@@ -321,7 +345,6 @@ macro_rules! operand {
 }
 
 operand! {
-    &str as String Box<str>, |text| Cell::Text(text);
     String as Box<str>, |text| Cell::Text(text);
     &[u8] as Vec<u8> Box<[u8]>, |bytes| Cell::Bytes(bytes);
     Vec<u8> as Box<[u8]>, |bytes| Cell::Bytes(bytes);

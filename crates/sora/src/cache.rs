@@ -14,6 +14,7 @@ mod space;
 mod sync;
 #[cfg(all(test, feature = "derive", not(sora_model)))]
 mod tests;
+mod time;
 mod touched;
 
 use std::any::{Any, TypeId};
@@ -24,14 +25,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sora_core::{Entity, Schema};
 
 pub(crate) use self::coherence::Coherent;
-pub(crate) use self::entity::{Call, EntityCache};
+pub(crate) use self::entity::{Call, EntityCache, Miss};
 use self::memory::Memory;
 pub use self::mode::CacheMode;
 pub use self::numbers::CacheNumbers;
 pub(crate) use self::numbers::SAMPLE;
 pub use self::policy::CachePolicy;
 use self::space::Space;
-use crate::{Clock, SystemClock};
+use self::time::Time;
+use crate::Clock;
 
 /// Which tables are cached, and how: given to [`SoraBuilder::cache`](crate::SoraBuilder::cache).
 ///
@@ -82,7 +84,7 @@ use crate::{Clock, SystemClock};
 pub struct Cache {
     tables: HashMap<Box<str>, CachePolicy>,
     all: Option<CachePolicy>,
-    clock: Arc<dyn Clock>,
+    time: Time,
 }
 
 /// The caches of one store.
@@ -103,7 +105,7 @@ struct Entry {
 impl Cache {
     /// Returns a configuration by which no table is cached.
     pub fn new() -> Self {
-        Self { tables: HashMap::new(), all: None, clock: Arc::new(SystemClock::new()) }
+        Self { tables: HashMap::new(), all: None, time: Time::new() }
     }
 
     /// Caches the rows of an entity.
@@ -129,7 +131,7 @@ impl Cache {
 
     /// Measures times to live by this clock: that of the system by default.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.time = Time::Given(clock);
         self
     }
 }
@@ -154,8 +156,8 @@ impl Caches {
         }
         let memory = Arc::new(Memory::<E>::new(policy));
         let key = schema.key().iter().map(|at| schema.column(*at).name.clone()).collect();
-        let clock = self.config.clock.clone();
-        let space = Arc::new(Space::new(policy, key, memory.clone(), clock));
+        let time = self.config.time.clone();
+        let space = Arc::new(Space::new(policy, key, memory.clone(), time));
         let cache = EntityCache::new(space.clone(), memory);
         let entity = TypeId::of::<E>();
         entries.push(Entry { entity, space, cache: Box::new(cache.clone()) });

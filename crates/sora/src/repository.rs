@@ -1,5 +1,6 @@
 //! The rows of a table as values of an entity.
 
+mod cached;
 mod change;
 
 use std::fmt;
@@ -16,7 +17,7 @@ use sora_core::{
 pub(crate) use self::change::assignments;
 use crate::Table;
 use crate::batch::EntityBatch;
-use crate::cache::{CacheMode, CacheNumbers, Call, EntityCache};
+use crate::cache::{CacheMode, Call, EntityCache};
 use crate::children::LoadMany;
 use crate::collect::{Decode, DecodeOne};
 use crate::select::Select;
@@ -66,41 +67,6 @@ impl<E: Entity> Repository<E> {
         Self { table: self.table.within(transaction), cache: None, ..self.clone() }
     }
 
-    /// Returns the repository with look-ups that use the cache in this way. No round trip.
-    pub fn cache_mode(&self, mode: CacheMode) -> Self {
-        Self { cache_mode: mode, ..self.clone() }
-    }
-
-    /// What the cache of the entity has done, and what it holds; none if it is not cached.
-    pub fn cache_numbers(&self) -> Option<CacheNumbers> {
-        self.cache.as_ref().map(EntityCache::numbers)
-    }
-
-    /// Takes the row with a key out of the cache, because something that Sora does not see has
-    /// written it.
-    ///
-    /// A look-up that begins when this has returned does not give what was there before.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::InvalidInput`] if it is no key of the table.
-    pub fn invalidate<K: AsKey<E::Key>>(&self, key: K) -> Result<()> {
-        let key = self.table.key(|out| key.encode_key(out))?;
-        self.cache.as_ref().map_or(Ok(()), |cache| cache.invalidate(key))
-    }
-
-    #[cfg(all(test, feature = "derive", not(sora_model)))]
-    pub(crate) fn fence_is_removed(&self, is_removed: bool) {
-        self.cache.iter().for_each(|cache| cache.fence_is_removed(is_removed));
-    }
-
-    /// Takes all rows of the entity out of the cache, likewise.
-    pub fn invalidate_all(&self) {
-        if let Some(cache) = &self.cache {
-            cache.invalidate_all();
-        }
-    }
-
     /// Returns the entity with a key, or none. One round trip; warm look-ups on SQLite make none, nor
     /// do those that the cache answers.
     ///
@@ -113,20 +79,14 @@ impl<E: Entity> Repository<E> {
     ) -> impl Future<Output = Result<Option<Arc<E>>>> + Send {
         let location = Location::caller();
         async move {
-            if let Some(cache) = &self.cache
-                && self.cache_mode != CacheMode::Bypass
-            {
-                let miss = match self.cache_mode.reads() {
-                    true => match cache.fresh(&key) {
-                        Ok(found) => return Ok(Some(found)),
-                        Err(miss) => Some(miss),
-                    },
-                    false => None,
+            if let Some(cache) = &self.cache {
+                let miss = match cache.fresh(&key, self.cache_mode) {
+                    Ok(found) => return Ok(Some(found)),
+                    Err(miss) => miss,
                 };
-                let key = self.table.key(|out| key.encode_key(out))?;
-                let call = Call { table: &self.table, mode: self.cache_mode, location };
                 // Apart, so that the future of a hit is small.
-                return Box::pin(cache.get(key, miss, call)).await;
+                let key = self.table.key(|out| key.encode_key(out));
+                return Box::pin(self.get_cached(cache, key, miss, location)).await;
             }
             let key = self.table.key(|out| key.encode_key(out))?;
             let mut sink = DecodeOne { row: None, decode: |row| E::decode(row) };

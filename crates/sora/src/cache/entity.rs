@@ -26,9 +26,14 @@ struct Answer<E>(Option<Arc<E>>);
 
 /// A look-up that is no plain hit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Miss {
-    /// It is the one of many to be watched, and may be a hit.
-    is_sampled: bool,
+pub(crate) enum Miss {
+    /// Memory was not asked.
+    NotAsked,
+    /// It was.
+    Asked {
+        /// It is the one of many to be watched, and may be a hit.
+        is_sampled: bool,
+    },
 }
 
 /// From where, and how, a look-up was called.
@@ -46,24 +51,38 @@ impl<E: Entity> EntityCache<E> {
 
     /// Answers a look-up of a fresh row. Nothing here waits or allocates.
     #[inline]
-    pub(crate) fn fresh<K: AsKey<E::Key>>(&self, key: &K) -> Result<Arc<E>, Miss> {
+    pub(crate) fn fresh<K: AsKey<E::Key>>(&self, key: &K, mode: CacheMode) -> Result<Arc<E>, Miss> {
+        if !mode.reads() {
+            return Err(Miss::NotAsked);
+        }
+        if let Some(text) = key.text_key() {
+            // A key of one text is its bytes.
+            return self.fresh_by(text.as_bytes());
+        }
         let mut bytes = KeyBytes::new();
         // What is no key is refused where it is loaded.
-        key.encode_key(&mut bytes).map_err(|_| Miss { is_sampled: false })?;
+        key.encode_key(&mut bytes).map_err(|_| Miss::NotAsked)?;
+        self.fresh_by(bytes.as_slice())
+    }
+
+    #[inline]
+    fn fresh_by(&self, key: &[u8]) -> Result<Arc<E>, Miss> {
         let is_sampled = self.space.counters.look_up();
-        let found = self.memory.fresh(bytes.as_slice(), self.space.now_ms());
-        found.filter(|_| !is_sampled).ok_or(Miss { is_sampled })
+        match self.memory.fresh(key, self.space.now_ms()) {
+            Some(found) if !is_sampled => Ok(found),
+            _ => Err(Miss::Asked { is_sampled }),
+        }
     }
 
     /// Answers any other look-up.
     pub(crate) async fn get(
         &self,
         key: RowBuffer,
-        miss: Option<Miss>,
+        miss: Miss,
         call: Call<'_>,
     ) -> Result<Option<Arc<E>>> {
         let key = SpaceKey::new(key)?;
-        if let Some(Miss { is_sampled }) = miss
+        if let Miss::Asked { is_sampled } = miss
             && let Some(Answer(found)) =
                 self.settle(&key.bytes, is_sampled, || Ok(key.clone()), call)
         {

@@ -18,9 +18,10 @@ use super::fence::{Entered, Fence};
 use super::flight::{Flight, Found, cut_off};
 use super::memory::{Erased, Lives, MemoryTier};
 use super::numbers::{CacheNumbers, Counters, count};
+use super::time::Time;
 use super::{CacheMode, CachePolicy};
 use crate::key_bytes::KeyBytes;
-use crate::{Clock, Table, deadline, request};
+use crate::{Table, deadline, request};
 
 /// What the look-ups of one entity share. It knows rows by the bytes of their keys, and their values
 /// not at all.
@@ -32,7 +33,7 @@ pub(crate) struct Space {
     pub(super) counters: Counters,
     memory: Arc<dyn MemoryTier>,
     pub(super) fence: Fence<Arc<Flight>>,
-    clock: Arc<dyn Clock>,
+    time: Time,
 }
 
 /// A key as the store and as the cache have it.
@@ -59,15 +60,15 @@ impl Space {
         policy: CachePolicy,
         key: Box<[Box<str>]>,
         memory: Arc<dyn MemoryTier>,
-        clock: Arc<dyn Clock>,
+        time: Time,
     ) -> Self {
         let fence = Fence::new(SHARDS, policy.loads_max);
-        Self { policy, key, counters: Counters::default(), memory, fence, clock }
+        Self { policy, key, counters: Counters::default(), memory, fence, time }
     }
 
     #[inline]
     pub(super) fn now_ms(&self) -> u64 {
-        self.clock.coarse_ms()
+        self.time.now_ms()
     }
 
     pub(super) fn numbers(&self) -> CacheNumbers {
@@ -337,7 +338,7 @@ impl Landing {
                     &space.policy,
                     decoded.is_some(),
                     space.now_ms(),
-                    space.clock.random(),
+                    space.time.random(),
                 );
                 let mut fits = true;
                 let fill = || fits = space.memory.fill(&self.key, decoded.as_ref(), lives);
