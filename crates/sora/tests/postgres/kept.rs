@@ -154,17 +154,18 @@ async fn a_closure_that_lost_its_view_of_the_rows_runs_again() {
 
 #[tokio::test]
 async fn a_pool_without_a_free_connection_says_so_in_time() {
-    let place = Place::open("connections_max=2&acquire_timeout_ms=100").await;
+    let place = Place::open("connections_max=2&acquire_timeout_ms=1000").await;
     let open = [place.store.begin().await.expect("one"), place.store.begin().await.expect("two")];
     let items = &place.items;
-    let told = [
-        place.store.begin().await.map(drop),
-        items.upsert(item(1)).await.map(drop),
-        items.insert_many([item(1), item(2)]).await.map(drop),
-        items.batch().insert(item(1)).commit().await.map(drop),
-        items.query(Item::ID.ge(0)).fetch().await.map(drop),
-        place.store.ping().await,
-    ];
+    let told: [Result<()>; 6] = tokio::join!(
+        async { place.store.begin().await.map(drop) },
+        async { items.upsert(item(1)).await.map(drop) },
+        async { items.insert_many([item(1), item(2)]).await.map(drop) },
+        async { items.batch().insert(item(1)).commit().await.map(drop) },
+        async { items.query(Item::ID.ge(0)).fetch().await.map(drop) },
+        place.store.ping(),
+    )
+    .into();
     for error in told.map(|told| told.expect_err("no connection is free")) {
         assert_eq!((error.kind(), error.retry()), (ErrorKind::Busy, Retry::Safe), "{error:?}");
         assert!(error.message().contains("connections_max"), "{error:?}");
