@@ -28,7 +28,7 @@ impl<E: Entity> Repository<E> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidInput`] if it is no key of the table.
+    /// [`ErrorKind::InvalidInput`](sora_core::ErrorKind::InvalidInput) if it is no key of the table.
     pub fn invalidate<K: AsKey<E::Key>>(&self, key: K) -> Result<()> {
         let key = self.table.key(|out| key.encode_key(out))?;
         self.cache.as_ref().map_or(Ok(()), |cache| cache.invalidate(key))
