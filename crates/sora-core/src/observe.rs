@@ -98,6 +98,8 @@ pub enum Operation {
 pub enum Source {
     /// The memory of this process.
     Memory,
+    /// The cache that processes share.
+    Remote,
     /// The store.
     Store,
 }

@@ -4,12 +4,14 @@ mod coherence;
 mod entity;
 mod fence;
 mod flight;
+mod landing;
 mod memory;
 mod mode;
 #[cfg(all(test, sora_model))]
 mod model;
 mod numbers;
 mod policy;
+mod remote;
 mod space;
 mod sync;
 #[cfg(all(test, feature = "derive", not(sora_model)))]
@@ -22,7 +24,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use sora_core::{Entity, Schema};
+use sora_core::{Entity, LiveTable, Schema};
 
 pub(crate) use self::coherence::Coherent;
 pub(crate) use self::entity::{Call, EntityCache, Miss};
@@ -31,6 +33,8 @@ pub use self::mode::CacheMode;
 pub use self::numbers::CacheNumbers;
 pub(crate) use self::numbers::SAMPLE;
 pub use self::policy::CachePolicy;
+pub use self::remote::{BreakerState, RemoteCache, RemoteState};
+use self::remote::{Generation, Shared, Tier};
 use self::space::Space;
 use self::time::Time;
 use crate::Clock;
@@ -85,12 +89,15 @@ pub struct Cache {
     tables: HashMap<Box<str>, CachePolicy>,
     all: Option<CachePolicy>,
     time: Time,
+    remote: Option<RemoteCache>,
 }
 
 /// The caches of one store.
 #[derive(Debug)]
 pub(crate) struct Caches {
     config: Cache,
+    /// What processes share.
+    tier: Option<Arc<Tier>>,
     tables: RwLock<HashMap<Box<str>, Vec<Entry>>>,
 }
 
@@ -105,7 +112,7 @@ struct Entry {
 impl Cache {
     /// Returns a configuration by which no table is cached.
     pub fn new() -> Self {
-        Self { tables: HashMap::new(), all: None, time: Time::new() }
+        Self { tables: HashMap::new(), all: None, time: Time::new(), remote: None }
     }
 
     /// Caches the rows of an entity.
@@ -129,6 +136,14 @@ impl Cache {
         self
     }
 
+    /// Shares what is cached with other processes, by a tier that they all use: none by default.
+    ///
+    /// See [`RemoteCache`] for what that promises.
+    pub fn remote(mut self, remote: RemoteCache) -> Self {
+        self.remote = Some(remote);
+        self
+    }
+
     /// Measures times to live by this clock: that of the system by default.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.time = Time::Given(clock);
@@ -138,18 +153,27 @@ impl Cache {
 
 impl Caches {
     pub(crate) fn new(config: Cache) -> Self {
-        Self { config, tables: RwLock::default() }
+        let tier = config.remote.clone().map(|remote| Tier::new(remote, config.time.clone()));
+        Self { config, tier, tables: RwLock::default() }
     }
 
-    /// Returns the cache of an entity whose table is open, by the table's name in the store; none if
-    /// it is not to be cached.
-    pub(crate) fn open<E: Entity>(&self, schema: &Schema, live: &str) -> Option<EntityCache<E>> {
-        let policy = *self.config.tables.get(schema.table()).or(self.config.all.as_ref())?;
+    /// How the tier that processes share does, if there is one.
+    pub(crate) fn remote_state(&self) -> Option<RemoteState> {
+        self.tier.as_ref().map(|tier| tier.state())
+    }
+
+    /// Returns the cache of an entity whose table is open; none if it is not to be cached.
+    pub(crate) fn open<E: Entity>(
+        &self,
+        schema: &Schema,
+        live: &LiveTable,
+    ) -> Option<EntityCache<E>> {
+        let policy = *self.policy(schema.table())?;
         if schema.key().is_empty() {
             return None;
         }
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        let entries = tables.entry(live.into()).or_default();
+        let entries = tables.entry(live.name.clone()).or_default();
         let found = entries.iter().find(|entry| entry.entity == TypeId::of::<E>());
         if let Some(cache) = found.and_then(|entry| entry.cache.downcast_ref::<EntityCache<E>>()) {
             return Some(cache.clone());
@@ -157,11 +181,48 @@ impl Caches {
         let memory = Arc::new(Memory::<E>::new(policy));
         let key = schema.key().iter().map(|at| schema.column(*at).name.clone()).collect();
         let time = self.config.time.clone();
-        let space = Arc::new(Space::new(policy, key, memory.clone(), time));
+        let shared = self.shared(schema, live);
+        let space = Arc::new(Space::new(policy, key, memory.clone(), time, shared.clone()));
+        if let Some(shared) = shared {
+            shared.table.join(&space);
+        }
         let cache = EntityCache::new(space.clone(), memory);
         let entity = TypeId::of::<E>();
         entries.push(Entry { entity, space, cache: Box::new(cache.clone()) });
         Some(cache)
+    }
+
+    /// What the shared tier holds of a table; none if it holds nothing, or others name its rows
+    /// otherwise.
+    fn shared(&self, schema: &Schema, live: &LiveTable) -> Option<Shared> {
+        let tier = self.tier_of(schema.table())?;
+        let table = tier.table(schema, live)?;
+        Some(Shared { tier: tier.clone(), table })
+    }
+
+    /// The generation of a table in the shared tier, if it holds any of its rows.
+    fn generation(&self, name: &str) -> Option<(Arc<Tier>, Arc<Generation>)> {
+        let tier = self.tier_of(name)?;
+        Some((tier.clone(), tier.generation(name)))
+    }
+
+    fn tier_of(&self, name: &str) -> Option<&Arc<Tier>> {
+        let is_shared = self.policy(name)?.remote_time_to_live_ms > 0;
+        self.tier.as_ref().filter(|_| is_shared)
+    }
+
+    /// The policy of a table, by its name as an entity or a caller writes it.
+    fn policy(&self, name: &str) -> Option<&CachePolicy> {
+        let tables = &self.config.tables;
+        let mut others = tables.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let policy = tables.get(name).or_else(|| others.next().map(|(_, policy)| policy));
+        policy.or(self.config.all.as_ref())
+    }
+
+    /// How long a write that nobody learnt the end of may still happen, by the longest policy.
+    fn unknown_time_ms(&self) -> u64 {
+        let policies = self.config.tables.values().chain(&self.config.all);
+        policies.map(|policy| policy.unknown_time_ms).max().unwrap_or(0)
     }
 
     /// The caches that hold rows of a table.
@@ -196,6 +257,7 @@ impl fmt::Debug for Cache {
         f.debug_struct("Cache")
             .field("tables", &self.tables)
             .field("all", &self.all)
+            .field("remote", &self.remote)
             .finish_non_exhaustive()
     }
 }

@@ -14,7 +14,7 @@ use sora_core::{
 };
 use tracing::Instrument;
 
-use crate::cache::{Cache, Caches, Coherent};
+use crate::cache::{Cache, Caches, Coherent, RemoteState};
 use crate::deadline;
 use crate::transaction::{self, Transaction, TransactionGuard, TransactionOptions};
 use crate::watch::Watch;
@@ -286,6 +286,11 @@ impl Sora {
     /// What the store can do.
     pub fn capability(&self) -> Capability {
         self.store.provider.capability()
+    }
+
+    /// How the cache that processes share does; none if there is none.
+    pub fn remote_state(&self) -> Option<RemoteState> {
+        self.store.caches.as_ref().and_then(|caches| caches.remote_state())
     }
 
     /// The store itself, behind its layers.

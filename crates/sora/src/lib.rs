@@ -112,6 +112,7 @@
 //! |---|---|---|
 //! | `derive` | `#[derive(Entity)]` and its companions | yes |
 //! | `postgres` | PostgreSQL, with TLS by rustls | no |
+//! | `redis` | Redis as the cache that processes share | no |
 //! | `sqlite` | the embedded store, compiled in | yes |
 //! | `uuid` | `uuid::Uuid` columns and UUIDv7 keys | yes |
 //! | `chrono`, `jiff`, `time` | the timestamps and dates of these crates | no |
@@ -153,7 +154,9 @@ pub use batch_writer::{
     Atomic, BatchCounts, BatchEnd, BatchErrors, BatchMode, BatchOptions, BatchProgress,
     BatchReport, BatchWriter, DeadLetter, Settled, WriteStream,
 };
-pub use cache::{Cache, CacheMode, CacheNumbers, CachePolicy};
+pub use cache::{
+    BreakerState, Cache, CacheMode, CacheNumbers, CachePolicy, RemoteCache, RemoteState,
+};
 pub use children::LoadMany;
 pub use client::{Sora, SoraBuilder};
 pub use clock::{Clock, SystemClock};
@@ -161,7 +164,7 @@ pub use deadline::with_deadline;
 pub use entity_stream::EntityStream;
 pub use native::{Native, NativeRow, NativeRows};
 pub use outcome::{ReadOutcome, Rows};
-pub use repository::{Expect, Repository};
+pub use repository::{Expect, LookUp, Repository};
 pub use request::in_request;
 pub use select::Select;
 pub use sora_core::provider::Isolation;
@@ -170,6 +173,8 @@ pub use sora_core::*;
 pub use sora_macros::{ColumnType, Entity, Insert, Projection};
 #[cfg(feature = "postgres")]
 pub use sora_postgres as postgres;
+#[cfg(feature = "redis")]
+pub use sora_redis as redis;
 #[cfg(feature = "sqlite")]
 pub use sora_sqlite as sqlite;
 pub use table::{Batch, Explanation, LoadOptions, Page, RowStream, StreamOptions, Table};

@@ -14,6 +14,7 @@ use sora_core::{
     Result,
 };
 
+pub use self::cached::LookUp;
 pub(crate) use self::change::assignments;
 use crate::Table;
 use crate::batch::EntityBatch;
@@ -49,7 +50,7 @@ impl<E: Entity> Repository<E> {
     pub(crate) fn new(table: Table) -> Self {
         let live = table.live();
         let caches = table.store().caches.as_ref().filter(|_| !live.is_view);
-        let cache = caches.and_then(|caches| caches.open(table.schema(), &live.name));
+        let cache = caches.and_then(|caches| caches.open(table.schema(), &live));
         Self { table, cache, cache_mode: CacheMode::default(), marker: PhantomData }
     }
 
@@ -86,7 +87,8 @@ impl<E: Entity> Repository<E> {
                 };
                 // Apart, so that the future of a hit is small.
                 let key = self.table.key(|out| key.encode_key(out));
-                return Box::pin(self.get_cached(cache, key, miss, location)).await;
+                let found = Box::pin(self.get_cached(cache, key, miss, location)).await;
+                return found.map(|(found, _)| found);
             }
             let key = self.table.key(|out| key.encode_key(out))?;
             let mut sink = DecodeOne { row: None, decode: |row| E::decode(row) };

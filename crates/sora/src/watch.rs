@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sora_core::plan::Plan;
 use sora_core::read::ReadReport;
 use sora_core::write::{Outcome, WriteReport};
-use sora_core::{End, Error, ErrorKind, Event, Operation, Result};
+use sora_core::{End, Error, ErrorKind, Event, Operation, Result, Source};
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -85,6 +85,23 @@ impl<'a> Watch<'a> {
     pub(crate) fn batch(&mut self, taken: u64, written: u64) {
         self.event.received = taken;
         self.event.returned = written;
+    }
+
+    /// Says that so many of the rows asked for came from the cache that processes share.
+    pub(crate) fn read_remote(&mut self, rows: u64) {
+        self.event.source = Source::Remote;
+        self.event.received += rows;
+        self.event.returned += rows;
+    }
+
+    /// Says that it ended as asked.
+    pub(crate) fn done(mut self) {
+        self.event.end = End::Done;
+    }
+
+    /// Tells nobody: it is part of an operation that tells of itself.
+    pub(crate) fn discard(mut self) {
+        self.started = None;
     }
 
     /// Says how the operation ended. The error of one that waited in vain for a transaction names it.

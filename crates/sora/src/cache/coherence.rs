@@ -70,15 +70,16 @@ impl DynProvider for Coherent {
             return self.inner.write(write, sink);
         }
         Box::pin(async move {
-            let spaces = unnamed.as_ref().map(|unnamed| unnamed.spaces.clone());
-            let under_way = UnderWay::begin(touched, spaces.unwrap_or_default());
-            let written = match &unnamed {
+            let unknown_time_ms = self.caches.unknown_time_ms();
+            let mut under_way = UnderWay::begin(touched, unnamed, unknown_time_ms);
+            let written = match under_way.unnamed() {
                 None => self.inner.write(write, sink).await,
                 Some(unnamed) => {
                     let mut nothing = Nothing;
                     let (asked, mut sink) = unnamed.around(write, sink, &mut nothing);
                     let written = self.inner.write(&asked, &mut sink).await;
-                    under_way.learn(&sink.keys);
+                    let keys = sink.keys;
+                    under_way.learn(&keys);
                     written
                 }
             };
@@ -86,7 +87,7 @@ impl DynProvider for Coherent {
                 Ok(report) => report.outcomes.iter().find_map(unknown),
                 Err(error) => Some(error),
             };
-            under_way.end(is_known(unknown));
+            under_way.end(is_known(unknown)).await;
             written
         })
     }
@@ -142,9 +143,7 @@ impl Session for CoherentSession {
             let (asked, mut sink) = unnamed.around(write, sink, &mut nothing);
             let written = self.inner.write(&asked, &mut sink).await;
             let keys = sink.keys;
-            for space in unnamed.spaces {
-                self.touched.add(Touched::these(space, keys.clone()));
-            }
+            self.touched.add(Touched::learnt(&unnamed, &keys));
             written
         })
     }
@@ -154,14 +153,14 @@ impl Session for CoherentSession {
     }
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<()>> {
-        let Self { inner, touched, .. } = *self;
+        let Self { inner, caches, touched, .. } = *self;
         if touched.is_empty() {
             return inner.commit();
         }
         Box::pin(async move {
-            let under_way = UnderWay::begin(touched, Vec::new());
+            let under_way = UnderWay::begin(touched, None, caches.unknown_time_ms());
             let committed = inner.commit().await;
-            under_way.end(is_known(committed.as_ref().err()));
+            under_way.end(is_known(committed.as_ref().err())).await;
             committed
         })
     }

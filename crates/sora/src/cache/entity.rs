@@ -6,11 +6,12 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sora_core::{AsKey, Entity, Operation, Result, Row, RowBuffer};
+use sora_core::{AsKey, Entity, Operation, Result, Row, RowBuffer, Source};
 
 use super::memory::{Memory, Probe, typed};
 use super::numbers::count;
 use super::space::{Space, SpaceKey};
+use super::touched::{Touched, UnderWay};
 use super::{CacheMode, CacheNumbers};
 use crate::Table;
 use crate::key_bytes::KeyBytes;
@@ -80,16 +81,16 @@ impl<E: Entity> EntityCache<E> {
         key: RowBuffer,
         miss: Miss,
         call: Call<'_>,
-    ) -> Result<Option<Arc<E>>> {
+    ) -> Result<(Option<Arc<E>>, Source)> {
         let key = SpaceKey::new(key)?;
         if let Miss::Asked { is_sampled } = miss
             && let Some(Answer(found)) =
                 self.settle(&key.bytes, is_sampled, || Ok(key.clone()), call)
         {
-            return Ok(found);
+            return Ok((found, Source::Memory));
         }
         let loaded = self.space.load(call.table, key, call.mode, call.location).await?;
-        loaded.map(typed::<E>).transpose()
+        Ok((loaded.value.map(typed::<E>).transpose()?, loaded.source))
     }
 
     /// Returns one slot for each key, in their order.
@@ -129,7 +130,7 @@ impl<E: Entity> EntityCache<E> {
         }
         let loaded = self.space.load_many(call.table, missed, call.mode, call.location).await?;
         for (found, places) in loaded.into_iter().zip(places) {
-            let Some(found) = found.map(typed::<E>).transpose()? else { continue };
+            let Some(found) = found.value.map(typed::<E>).transpose()? else { continue };
             for place in places {
                 slots[place] = Some(found.clone());
             }
@@ -137,15 +138,21 @@ impl<E: Entity> EntityCache<E> {
         Ok(slots)
     }
 
-    /// Takes one key out.
-    pub(crate) fn invalidate(&self, key: RowBuffer) -> Result<()> {
-        self.space.invalidate(&SpaceKey::new(key)?.bytes);
+    /// Takes one key out, here and in the tier that processes share.
+    pub(crate) async fn invalidate(&self, key: RowBuffer) -> Result<()> {
+        let key = SpaceKey::new(key)?.bytes;
+        UnderWay::begin(Touched::row(&self.space, key), None, 0).end(true).await;
         Ok(())
     }
 
-    /// Takes all out.
-    pub(crate) fn invalidate_all(&self) {
-        self.space.invalidate_all();
+    /// Takes all out likewise.
+    pub(crate) async fn invalidate_all(&self) {
+        UnderWay::begin(Touched::all(&self.space), None, 0).end(true).await;
+    }
+
+    /// How late a write by another process is seen at most, in milliseconds.
+    pub(crate) fn staleness_max_ms(&self) -> u64 {
+        self.space.staleness_max_ms()
     }
 
     pub(crate) fn numbers(&self) -> CacheNumbers {
@@ -182,7 +189,7 @@ impl<E: Entity> EntityCache<E> {
                 if call.mode.fills()
                     && let Ok(key) = key()
                 {
-                    self.space.refresh(call.table, key, call.location);
+                    self.space.refresh(call.table, key, call.mode, call.location);
                 }
                 Some(found)
             }

@@ -102,6 +102,28 @@ impl<L: Load> Fence<L> {
         self.lead(&mut shard, key, load)
     }
 
+    /// Lets a load stand again that was removed, because it is about to read anew; says whether it
+    /// does. What changed before that it will see, so nothing need have happened to it.
+    pub(super) fn renew(&self, key: &[u8], load: &L, now_ms: u64) -> bool {
+        let mut shard = self.shard(key);
+        if shard.is_written(key, now_ms) {
+            return false;
+        }
+        match shard.loads.get(key) {
+            Some(other) => other.is(load),
+            None if shard.loads.len() >= self.loads_max => false,
+            None => {
+                shard.loads.insert(key.into(), load.clone());
+                true
+            }
+        }
+    }
+
+    /// Whether a write of a row is under way, or may still happen.
+    pub(super) fn is_written(&self, key: &[u8], now_ms: u64) -> bool {
+        self.shard(key).is_written(key, now_ms)
+    }
+
     /// Ends a load, and calls `fill` if it still stands; says whether it did.
     ///
     /// `fill` runs under the lock that every write of the row takes: it caches, and does nothing else.

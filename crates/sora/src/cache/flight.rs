@@ -3,14 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sora_core::{Error, ErrorKind, Result, Retry};
+use sora_core::{Error, ErrorKind, Result, Retry, Source};
 use tokio::sync::watch;
 
 use super::fence::Load;
 use super::memory::Erased;
 
-/// What a load gave: the entity, or that there is none.
-pub(super) type Found = Option<Erased>;
+/// What a load gave.
+#[derive(Clone)]
+pub(super) struct Found {
+    /// The entity, or that there is none.
+    pub(super) value: Option<Erased>,
+    /// Where it was found.
+    pub(super) source: Source,
+}
 
 /// A load under way. Whoever asks for its key meanwhile waits for it, and gets what it gets; whoever
 /// goes away leaves it running.

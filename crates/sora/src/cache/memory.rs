@@ -18,8 +18,11 @@ pub(crate) type Erased = Arc<dyn Any + Send + Sync>;
 pub(crate) struct Memory<E> {
     present: Cache<Box<[u8]>, Held<E>, ByBytes>,
     missing: Cache<Box<[u8]>, Times>,
-    /// What was cached before it changed is dead, and is taken out when it is met.
+    /// What was cached before it changed is not fresh any more, and is taken out when it is met.
     era: AtomicU64,
+    /// The era that began when all was last known to have changed: what is older is not handed out
+    /// for an error either.
+    cleared: AtomicU64,
     policy: CachePolicy,
     /// What an entry weighs at least, so that the bound of bytes is one of entries as well.
     weight_min: u64,
@@ -38,6 +41,10 @@ pub(crate) trait MemoryTier: fmt::Debug + Send + Sync {
 
     /// Takes all out.
     fn clear(&self);
+
+    /// Takes all for possibly changed: nothing is fresh any more, and all may be handed out because
+    /// the store has failed.
+    fn suspect(&self);
 
     /// What may be handed out of a key because the store has failed.
     fn stale(&self, key: &[u8], now_ms: u64) -> Option<Erased>;
@@ -105,7 +112,8 @@ impl<E: Entity> Memory<E> {
             Err(_) => Cache::with_weighter(entries, bytes, ByBytes),
         };
         let missing = Cache::new(policy.missing_entries_max.max(1));
-        Self { present, missing, era: AtomicU64::new(0), policy, weight_min }
+        let (era, cleared) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { present, missing, era, cleared, policy, weight_min }
     }
 
     /// Looks for a fresh row. No allocation, no lock but that of the map's part.
@@ -202,12 +210,18 @@ impl<E: Entity> MemoryTier for Memory<E> {
     }
 
     fn clear(&self) {
+        let era = self.era.fetch_add(1, Ordering::AcqRel) + 1;
+        self.cleared.fetch_max(era, Ordering::AcqRel);
+    }
+
+    fn suspect(&self) {
         self.era.fetch_add(1, Ordering::AcqRel);
     }
 
     fn stale(&self, key: &[u8], now_ms: u64) -> Option<Erased> {
         let held = self.present.peek(key)?;
-        let is_allowed = self.policy.stale_after_write || self.is_current(held.times);
+        let cleared = self.cleared.load(Ordering::Acquire);
+        let is_allowed = self.policy.stale_after_write || held.times.era >= cleared;
         (is_allowed && now_ms < held.times.lives.gone_ms).then_some(held.value as Erased)
     }
 
@@ -247,6 +261,20 @@ impl Lives {
             refresh_ms: fresh_ms.saturating_sub(early_ms).max(now_ms.saturating_add(1)),
             fresh_ms,
             gone_ms: fresh_ms.saturating_add(extra_ms),
+        }
+    }
+
+    /// The same, but fresh for so long at most; how long it may be handed out behind that stays.
+    pub(super) fn at_most(self, now_ms: u64, time_ms: u64) -> Self {
+        let until_ms = now_ms.saturating_add(time_ms);
+        if self.fresh_ms <= until_ms {
+            return self;
+        }
+        let extra_ms = self.gone_ms - self.fresh_ms;
+        Self {
+            refresh_ms: self.refresh_ms.min(until_ms),
+            fresh_ms: until_ms,
+            gone_ms: until_ms.saturating_add(extra_ms),
         }
     }
 }

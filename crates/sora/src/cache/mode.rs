@@ -13,16 +13,35 @@ pub enum CacheMode {
     Refresh,
     /// They ask the store, and leave it as it is.
     Bypass,
+    /// They leave memory as it is, and use the tier that processes share.
+    SkipMemory,
+    /// They leave the tier that processes share as it is, and use memory.
+    SkipRemote,
 }
 
 impl CacheMode {
-    /// Whether what is cached may be the answer.
+    /// Whether what is in memory may be the answer.
     pub(crate) fn reads(self) -> bool {
-        matches!(self, Self::Use | Self::ReadOnly)
+        matches!(self, Self::Use | Self::ReadOnly | Self::SkipRemote)
     }
 
-    /// Whether what the store gave may be cached.
+    /// Whether what was loaded may be kept in memory.
     pub(crate) fn fills(self) -> bool {
-        matches!(self, Self::Use | Self::Refresh)
+        matches!(self, Self::Use | Self::Refresh | Self::SkipRemote)
+    }
+
+    /// Whether the shared tier is asked, or filled.
+    pub(super) fn asks_remote(self) -> bool {
+        !matches!(self, Self::Bypass | Self::SkipRemote)
+    }
+
+    /// Whether what is in the shared tier may be the answer.
+    pub(super) fn reads_remote(self) -> bool {
+        matches!(self, Self::Use | Self::ReadOnly | Self::SkipMemory)
+    }
+
+    /// Whether what was loaded may be put in the shared tier.
+    pub(super) fn fills_remote(self) -> bool {
+        matches!(self, Self::Use | Self::Refresh | Self::SkipMemory)
     }
 }

@@ -33,6 +33,30 @@ pub struct CacheNumbers {
     pub invalidated: u64,
     /// Times that all rows were taken out.
     pub cleared: u64,
+    /// Changes by others that the shared tier told.
+    pub told: u64,
+    /// Times that all rows were asked for again, because others may have changed some and nobody told.
+    pub suspected: u64,
+    /// Rows found in the shared tier.
+    pub remote_hits: u64,
+    /// Keys of which the shared tier knew that there is no row.
+    pub remote_missing_hits: u64,
+    /// Keys that it knew nothing of.
+    pub remote_misses: u64,
+    /// Rows there that were read before their whole table was invalidated.
+    pub remote_outdated: u64,
+    /// Rows there by another schema of the entity, which were left alone.
+    pub remote_foreign: u64,
+    /// What stood there and was no row; it was taken out.
+    pub remote_undecodable: u64,
+    /// Rows put there.
+    pub remote_fills: u64,
+    /// Rows not put there because they were written meanwhile, by whomever.
+    pub remote_fills_refused: u64,
+    /// Rows too large to be put there.
+    pub remote_too_large: u64,
+    /// Look-ups that waited for another process to load their row.
+    pub lease_waits: u64,
     /// Rows that are held now.
     pub entries: u64,
     /// The bytes that they are counted with.
@@ -55,6 +79,18 @@ pub(crate) struct Counters {
     pub(super) too_large: AtomicU64,
     pub(super) invalidated: AtomicU64,
     pub(super) cleared: AtomicU64,
+    pub(super) told: AtomicU64,
+    pub(super) suspected: AtomicU64,
+    pub(super) remote_hits: AtomicU64,
+    pub(super) remote_missing_hits: AtomicU64,
+    pub(super) remote_misses: AtomicU64,
+    pub(super) remote_outdated: AtomicU64,
+    pub(super) remote_foreign: AtomicU64,
+    pub(super) remote_undecodable: AtomicU64,
+    pub(super) remote_fills: AtomicU64,
+    pub(super) remote_fills_refused: AtomicU64,
+    pub(super) remote_too_large: AtomicU64,
+    pub(super) lease_waits: AtomicU64,
 }
 
 /// One event stands for so many look-ups that were answered from memory.
@@ -84,6 +120,18 @@ impl Counters {
             too_large: get(&self.too_large),
             invalidated: get(&self.invalidated),
             cleared: get(&self.cleared),
+            told: get(&self.told),
+            suspected: get(&self.suspected),
+            remote_hits: get(&self.remote_hits),
+            remote_missing_hits: get(&self.remote_missing_hits),
+            remote_misses: get(&self.remote_misses),
+            remote_outdated: get(&self.remote_outdated),
+            remote_foreign: get(&self.remote_foreign),
+            remote_undecodable: get(&self.remote_undecodable),
+            remote_fills: get(&self.remote_fills),
+            remote_fills_refused: get(&self.remote_fills_refused),
+            remote_too_large: get(&self.remote_too_large),
+            lease_waits: get(&self.lease_waits),
             entries: 0,
             bytes: 0,
         }

@@ -7,6 +7,7 @@
 pub struct CachePolicy {
     pub(crate) time_to_live_ms: u64,
     pub(crate) missing_time_to_live_ms: u64,
+    pub(crate) remote_time_to_live_ms: u64,
     pub(crate) jitter_percent: u8,
     pub(crate) refresh_early_percent: u8,
     pub(crate) stale_while_revalidate_ms: u64,
@@ -26,6 +27,7 @@ impl CachePolicy {
         Self {
             time_to_live_ms: 60_000,
             missing_time_to_live_ms: 5_000,
+            remote_time_to_live_ms: 300_000,
             jitter_percent: 10,
             refresh_early_percent: 0,
             stale_while_revalidate_ms: 0,
@@ -50,6 +52,14 @@ impl CachePolicy {
     /// How long it is known that there is no row with a key: 5,000 by default.
     pub const fn missing_time_to_live_ms(mut self, time_ms: u64) -> Self {
         self.missing_time_to_live_ms = time_ms;
+        self
+    }
+
+    /// How long a row stays in the tier that processes share, if there is one: 300,000 by default. It
+    /// bounds how long all of them can miss what nobody told the tier. 0 keeps the table in memory
+    /// alone.
+    pub const fn remote_time_to_live_ms(mut self, time_ms: u64) -> Self {
+        self.remote_time_to_live_ms = time_ms;
         self
     }
 

@@ -9,15 +9,17 @@ use std::task::Poll;
 use std::time::Duration;
 
 use sora_core::read::ReadReport;
-use sora_core::{Error, ErrorKind, Operation, Result, Retry, Row, RowBuffer, RowSink};
+use sora_core::{Error, ErrorKind, Operation, Result, Retry, Row, RowBuffer, RowSink, Source};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::fence::{Entered, Fence};
-use super::flight::{Flight, Found, cut_off};
-use super::memory::{Erased, Lives, MemoryTier};
+use super::flight::{Flight, Found};
+use super::landing::{Keep, Landing, Loaded, LoadedRow, fail_all};
+use super::memory::MemoryTier;
 use super::numbers::{CacheNumbers, Counters, count};
+use super::remote::{self, Shared};
 use super::time::Time;
 use super::{CacheMode, CachePolicy};
 use crate::key_bytes::KeyBytes;
@@ -31,9 +33,11 @@ pub(crate) struct Space {
     /// The columns whose cells are the key.
     pub(super) key: Box<[Box<str>]>,
     pub(super) counters: Counters,
-    memory: Arc<dyn MemoryTier>,
+    pub(super) memory: Arc<dyn MemoryTier>,
     pub(super) fence: Fence<Arc<Flight>>,
-    time: Time,
+    pub(super) time: Time,
+    /// Where rows that are not in memory are looked for first.
+    pub(super) shared: Option<Shared>,
 }
 
 /// A key as the store and as the cache have it.
@@ -61,9 +65,10 @@ impl Space {
         key: Box<[Box<str>]>,
         memory: Arc<dyn MemoryTier>,
         time: Time,
+        shared: Option<Shared>,
     ) -> Self {
         let fence = Fence::new(SHARDS, policy.loads_max);
-        Self { policy, key, counters: Counters::default(), memory, fence, time }
+        Self { policy, key, counters: Counters::default(), memory, fence, time, shared }
     }
 
     #[inline]
@@ -90,7 +95,7 @@ impl Space {
                 let mut watch = table.watch(Operation::Get, location);
                 let found = deadline::reading(flight.wait()).await;
                 watch.shared_by(flight.waiting() + 2);
-                let returned = u64::from(matches!(found, Ok(Some(_))));
+                let returned = u64::from(matches!(&found, Ok(found) if found.value.is_some()));
                 watch.read(ReadReport::received(0), returned);
                 let found = watch.end(found);
                 return self.or_stale(&key.bytes, found);
@@ -100,7 +105,7 @@ impl Space {
         };
         let bytes = key.bytes.clone();
         let landing = Landing::new(self, flight.clone(), key.bytes, leads);
-        detach(lead(table.clone(), key.cells, landing, location)).await;
+        detach(lead(table.clone(), key.cells, landing, mode, location)).await;
         let found = deadline::reading(flight.wait()).await;
         self.or_stale(&bytes, found)
     }
@@ -136,7 +141,7 @@ impl Space {
             flights.push((key.bytes, flight));
         }
         if !landings.is_empty() {
-            detach(lead_many(table.clone(), cells, landings, location)).await;
+            detach(lead_many(table.clone(), cells, landings, mode, location)).await;
         }
         let mut loaded = Vec::with_capacity(flights.len());
         for (bytes, flight) in flights {
@@ -151,6 +156,7 @@ impl Space {
         self: &Arc<Self>,
         table: &Table,
         key: SpaceKey,
+        mode: CacheMode,
         location: &'static Location<'static>,
     ) {
         let (Ok(runtime), Entered::Leads(flight)) =
@@ -159,7 +165,7 @@ impl Space {
             return;
         };
         let landing = Landing::new(self, flight, key.bytes, true);
-        let lead = lead(table.clone(), key.cells, landing, location);
+        let lead = lead(table.clone(), key.cells, landing, mode, location);
         runtime.spawn(request::carried(lead.in_current_span()));
     }
 
@@ -167,12 +173,6 @@ impl Space {
     pub(super) fn invalidate(&self, key: &[u8]) {
         count(&self.counters.invalidated);
         self.fence.invalidate(key, || self.memory.remove(key));
-    }
-
-    /// Takes all rows out.
-    pub(super) fn invalidate_all(&self) {
-        count(&self.counters.cleared);
-        self.fence.invalidate_all(|| self.memory.clear());
     }
 
     pub(super) fn begin_write(&self, key: &[u8]) {
@@ -200,10 +200,30 @@ impl Space {
 
     fn enter(&self, key: &[u8], mode: CacheMode) -> Entered<Arc<Flight>> {
         match mode {
-            CacheMode::Use => self.fence.enter(key, self.now_ms(), Flight::new),
+            CacheMode::Use | CacheMode::SkipMemory | CacheMode::SkipRemote => {
+                self.fence.enter(key, self.now_ms(), Flight::new)
+            }
             CacheMode::Refresh => self.fence.enter_anew(key, self.now_ms(), Flight::new),
             CacheMode::ReadOnly | CacheMode::Bypass => Entered::Alone,
         }
+    }
+
+    /// Somebody else has written a row.
+    pub(super) fn told(&self, key: &[u8]) {
+        count(&self.counters.told);
+        self.fence.invalidate(key, || self.memory.remove(key));
+    }
+
+    /// Somebody else may have written all rows.
+    pub(super) fn told_all(&self) {
+        count(&self.counters.told);
+        self.fence.invalidate_all(|| self.memory.clear());
+    }
+
+    /// Somebody else may have written any row, and nobody told.
+    pub(super) fn suspect(&self) {
+        count(&self.counters.suspected);
+        self.fence.invalidate_all(|| self.memory.suspect());
     }
 
     /// What was known before, in the place of an error that the policy allows it for.
@@ -213,7 +233,7 @@ impl Space {
             Err(error) if allowed && is_outage(&error) => {
                 let stale = self.memory.stale(key, self.now_ms()).ok_or(error)?;
                 count(&self.counters.stale);
-                Ok(Some(stale))
+                Ok(Found { value: Some(stale), source: Source::Memory })
             }
             found => found,
         }
@@ -249,16 +269,18 @@ async fn lead(
     table: Table,
     key: RowBuffer,
     landing: Landing,
+    mode: CacheMode,
     location: &'static Location<'static>,
 ) {
     let space = landing.space.clone();
-    count(&space.counters.loads);
-    let load = async {
-        let mut capture = Capture { memory: &*space.memory, decoded: None };
-        table.get_at(key, false, &mut capture, location).await?;
-        Ok(capture.decoded)
-    };
-    landing.land(space.in_time(load).await);
+    if let Some(shared) = space.shared.as_ref().filter(|_| mode.asks_remote()) {
+        let load = remote::lead(shared, table, key, vec![landing], mode, location);
+        return Box::pin(load).await;
+    }
+    match space.load_row(&table, key, false, location).await {
+        Ok(row) => landing.land(row.map(|row| row.decoded), Source::Store, space.keep(mode)),
+        Err(error) => landing.fail(error),
+    }
 }
 
 /// Loads several rows at once.
@@ -266,34 +288,90 @@ async fn lead_many(
     table: Table,
     keys: RowBuffer,
     landings: Vec<Landing>,
+    mode: CacheMode,
     location: &'static Location<'static>,
 ) {
     let Some(space) = landings.first().map(|landing| landing.space.clone()) else { return };
-    count(&space.counters.loads);
-    let load = async {
-        let mut decoded: Vec<Option<(Erased, u64)>> = vec![None; landings.len()];
-        let place = |place: usize, row: &dyn Row| {
-            decoded[place] = Some(space.memory.decode(row)?);
-            Ok(())
-        };
-        table.get_many_at(keys, place, location).await?;
-        Ok(decoded)
-    };
-    match space.in_time(load).await {
-        Ok(decoded) => {
-            for (landing, decoded) in landings.into_iter().zip(decoded) {
-                landing.land(Ok(decoded));
+    if let Some(shared) = space.shared.as_ref().filter(|_| mode.asks_remote()) {
+        return remote::lead(shared, table, keys, landings, mode, location).await;
+    }
+    match space.load_rows(&table, keys, false, location).await {
+        Ok(rows) => {
+            for (landing, row) in landings.into_iter().zip(rows) {
+                landing.land(row.map(|row| row.decoded), Source::Store, space.keep(mode));
             }
         }
-        Err(error) => {
-            for landing in landings {
-                landing.land(Err(error.clone()));
-            }
-        }
+        Err(error) => fail_all(landings, &error),
     }
 }
 
 impl Space {
+    /// How late a write by another process is seen at most, as long as that one reaches the shared
+    /// tier, in milliseconds.
+    pub(super) fn staleness_max_ms(&self) -> u64 {
+        let Some(Shared { tier, .. }) = &self.shared else {
+            return self.policy.time_to_live_ms.max(self.policy.missing_time_to_live_ms);
+        };
+        tier.staleness_max_ms().min(self.policy.time_to_live_ms)
+    }
+
+    /// How long memory keeps what the shared tier does not tell the changes of.
+    pub(super) fn keep(&self, mode: CacheMode) -> Keep {
+        match &self.shared {
+            _ if !mode.fills() => Keep::Not,
+            Some(shared) => Keep::For(shared.tier.untold_time_to_live_ms()),
+            None => Keep::Long,
+        }
+    }
+
+    /// Reads rows of the store, encoded as well if the shared tier is to have them. One round trip.
+    pub(super) async fn load_rows(
+        &self,
+        table: &Table,
+        keys: RowBuffer,
+        encodes: bool,
+        location: &'static Location<'static>,
+    ) -> Loaded {
+        if keys.len() == 1 {
+            // It joins the look-ups of others.
+            return self.load_row(table, keys, encodes, location).await.map(|row| vec![row]);
+        }
+        count(&self.counters.loads);
+        self.in_time(async {
+            let mut rows: Vec<Option<LoadedRow>> = Vec::new();
+            rows.resize_with(keys.len(), || None);
+            let place = |place: usize, row: &dyn Row| {
+                rows[place] = Some(self.take_row(row, encodes)?);
+                Ok(())
+            };
+            table.get_many_at(keys, place, location).await?;
+            Ok(rows)
+        })
+        .await
+    }
+
+    async fn load_row(
+        &self,
+        table: &Table,
+        key: RowBuffer,
+        encodes: bool,
+        location: &'static Location<'static>,
+    ) -> Result<Option<LoadedRow>> {
+        count(&self.counters.loads);
+        self.in_time(async {
+            let mut capture = Capture { space: self, encodes, row: None };
+            table.get_at(key, false, &mut capture, location).await?;
+            Ok(capture.row)
+        })
+        .await
+    }
+
+    fn take_row(&self, row: &dyn Row, encodes: bool) -> Result<LoadedRow> {
+        // What cannot be encoded is not shared.
+        let framed = if encodes { remote::encode(row).ok() } else { None };
+        Ok(LoadedRow { decoded: self.memory.decode(row)?, encoded: framed })
+    }
+
     /// Runs a load that is nobody's own: no caller's deadline holds for it, but its own does.
     async fn in_time<T>(&self, load: impl Future<Output = Result<T>>) -> Result<T> {
         let time = Duration::from_millis(self.policy.load_timeout_ms);
@@ -310,78 +388,20 @@ impl Space {
     }
 }
 
-/// The end of a load: what it gave is cached if nothing has changed since it began, and all who wait
-/// are told. Dropped before, it tells them that.
-struct Landing {
-    space: Arc<Space>,
-    flight: Arc<Flight>,
-    key: Box<[u8]>,
-    /// Whether others can join it, and what it gives may be cached.
-    leads: bool,
-    is_over: bool,
-}
-
-impl Landing {
-    fn new(space: &Arc<Space>, flight: Arc<Flight>, key: Box<[u8]>, leads: bool) -> Self {
-        if !leads {
-            count(&space.counters.bypassed);
-        }
-        Self { space: space.clone(), flight, key, leads, is_over: false }
-    }
-
-    fn land(mut self, loaded: Result<Option<(Erased, u64)>>) {
-        self.is_over = true;
-        let space = &self.space;
-        match loaded {
-            Ok(decoded) => {
-                let lives = Lives::new(
-                    &space.policy,
-                    decoded.is_some(),
-                    space.now_ms(),
-                    space.time.random(),
-                );
-                let mut fits = true;
-                let fill = || fits = space.memory.fill(&self.key, decoded.as_ref(), lives);
-                if self.leads && !space.fence.finish(&self.key, &self.flight, fill) {
-                    count(&space.counters.fills_refused);
-                }
-                if !fits {
-                    count(&space.counters.too_large);
-                }
-                self.flight.land(Ok(decoded.map(|(value, _)| value)));
-            }
-            Err(error) => self.fail(error),
-        }
-    }
-
-    fn fail(&self, error: Error) {
-        count(&self.space.counters.loads_failed);
-        self.space.fence.finish(&self.key, &self.flight, || {});
-        self.flight.land(Err(error));
-    }
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.fail(cut_off());
-        }
-    }
-}
-
-/// Takes the row of a look-up as an entity.
+/// Takes the row of a look-up.
 struct Capture<'a> {
-    memory: &'a dyn MemoryTier,
-    decoded: Option<(Erased, u64)>,
+    space: &'a Space,
+    encodes: bool,
+    row: Option<LoadedRow>,
 }
 
 impl RowSink for Capture<'_> {
     fn row(&mut self, row: &dyn Row) -> Result<ControlFlow<()>> {
-        self.decoded = Some(self.memory.decode(row)?);
+        self.row = Some(self.space.take_row(row, self.encodes)?);
         Ok(ControlFlow::Continue(()))
     }
 
     fn reset(&mut self) {
-        self.decoded = None;
+        self.row = None;
     }
 }

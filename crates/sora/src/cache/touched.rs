@@ -7,14 +7,19 @@ use std::sync::Arc;
 use sora_core::write::{Change, OnConflict, Write};
 use sora_core::{Error, Result, Retry, Row, RowBuffer, RowSink, Schema};
 
-use super::Caches;
+use super::remote::{Generation, RemoteTouched, Shared, Tier};
 use super::space::Space;
+use super::{Caches, last_part};
 use crate::collect::Nothing;
 use crate::key_bytes::KeyBytes;
 
 /// What writes touch, in each cache that may hold it.
 #[derive(Debug, Default)]
-pub(super) struct Touched(Vec<(Arc<Space>, Keys)>);
+pub(super) struct Touched {
+    spaces: Vec<(Arc<Space>, Keys)>,
+    /// None where no tier is shared.
+    remote: Option<RemoteTouched>,
+}
 
 #[derive(Clone, Debug)]
 enum Keys {
@@ -25,7 +30,8 @@ enum Keys {
 /// Rows whose keys only the store knows: new ones, and those that another unique value found.
 #[derive(Debug)]
 pub(super) struct Unnamed {
-    pub(super) spaces: Vec<Arc<Space>>,
+    spaces: Vec<Arc<Space>>,
+    remote: Option<Shared>,
     /// What the store returns of each row, and where its key stands in it.
     columns: Arc<[u16]>,
     key: Vec<usize>,
@@ -34,7 +40,7 @@ pub(super) struct Unnamed {
 /// Writes under way, of which nothing is cached. Dropped before its end, one may still happen.
 pub(super) struct UnderWay {
     touched: Touched,
-    unnamed: Vec<Arc<Space>>,
+    unnamed: Option<Unnamed>,
     is_known: bool,
 }
 
@@ -51,27 +57,38 @@ const KEYS_MAX: usize = 10_000;
 impl Caches {
     /// What a write touches, and the rows of it whose keys are yet to be known.
     pub(super) fn touched(&self, write: &Write, can_return: bool) -> (Touched, Option<Unnamed>) {
+        let mut touched = Touched::default();
         if let Change::Native(statement) = &write.change {
-            let spaces = statement.writes().flat_map(|name| self.of_named(name));
-            return (Touched(spaces.map(|space| (space, Keys::All)).collect()), None);
+            for name in statement.writes() {
+                touched.add_all(self.of_named(name), self.generation(last_part(name)));
+            }
+            return (touched, None);
         }
-        let schema = write.binding.schema();
-        let spaces = self.of_table(&write.binding.live().name);
-        if spaces.is_empty() {
-            return (Touched::default(), None);
-        }
+        let (schema, live) = (write.binding.schema(), write.binding.live());
         let (same, others): (Vec<_>, Vec<_>) =
-            spaces.into_iter().partition(|space| has_key(space, schema));
-        let mut touched = Touched(others.into_iter().map(|space| (space, Keys::All)).collect());
+            self.of_table(&live.name).into_iter().partition(|space| has_key(space, schema));
+        touched.add_all(others, None);
+        let shared = self.shared(schema, live);
+        // By a key that others do not name its rows by.
+        let generation = match &shared {
+            Some(_) => None,
+            None => self.generation(&live.name),
+        };
+        touched.add_all(Vec::new(), generation);
+        if same.is_empty() && shared.is_none() {
+            return (touched, None);
+        }
         if let Some(keys) = keys_of(write) {
-            let keys = |space| (space, Keys::These(keys.clone()));
-            touched.0.extend(same.into_iter().map(keys));
+            touched.add_rows(&same, shared.as_ref(), &keys);
             return (touched, None);
         }
         match unnamed_columns(write).filter(|_| can_return) {
-            Some((columns, key)) => (touched, Some(Unnamed { spaces: same, columns, key })),
+            Some((columns, key)) => {
+                (touched, Some(Unnamed { spaces: same, remote: shared, columns, key }))
+            }
             None => {
-                touched.0.extend(same.into_iter().map(|space| (space, Keys::All)));
+                let generation = shared.and_then(|_| self.generation(&live.name));
+                touched.add_all(same, generation);
                 (touched, None)
             }
         }
@@ -175,21 +192,76 @@ impl RowSink for Learning<'_> {
 }
 
 impl Touched {
-    /// All these rows of one cache.
-    pub(super) fn these(space: Arc<Space>, keys: HashSet<Box<[u8]>>) -> Self {
-        Self(vec![(space, Keys::These(keys))])
+    /// Rows whose keys the store has told.
+    pub(super) fn learnt(unnamed: &Unnamed, keys: &HashSet<Box<[u8]>>) -> Self {
+        let mut touched = Self::default();
+        touched.add_rows(&unnamed.spaces, unnamed.remote.as_ref(), keys);
+        touched
+    }
+
+    /// One row of a cache.
+    pub(super) fn row(space: &Arc<Space>, key: Box<[u8]>) -> Self {
+        let mut touched = Self::default();
+        let key = HashSet::from([key]);
+        touched.add_rows(std::slice::from_ref(space), space.shared.as_ref(), &key);
+        touched
+    }
+
+    /// All rows of a cache.
+    pub(super) fn all(space: &Arc<Space>) -> Self {
+        let mut touched = Self::default();
+        let whole = space.shared.as_ref();
+        let whole = whole.map(|shared| (shared.tier.clone(), shared.table.generation.clone()));
+        touched.add_all(vec![space.clone()], whole);
+        touched
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.spaces.is_empty() && self.remote.as_ref().is_none_or(RemoteTouched::is_empty)
     }
 
     pub(super) fn add(&mut self, other: Self) {
-        for (space, keys) in other.0 {
-            match self.0.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &space)) {
-                Some((_, known)) => known.add(keys),
-                None => self.0.push((space, keys)),
-            }
+        for (space, keys) in other.spaces {
+            self.add_space(space, keys);
+        }
+        match (&mut self.remote, other.remote) {
+            (Some(known), Some(other)) => known.add(other, KEYS_MAX),
+            (None, other) => self.remote = other,
+            (Some(_), None) => {}
+        }
+    }
+
+    /// Adds rows of caches, and of the tier that they share.
+    fn add_rows(
+        &mut self,
+        spaces: &[Arc<Space>],
+        shared: Option<&Shared>,
+        keys: &HashSet<Box<[u8]>>,
+    ) {
+        for space in spaces {
+            self.add_space(space.clone(), Keys::These(keys.clone()));
+        }
+        if let Some(Shared { tier, table }) = shared {
+            let remote = self.remote.get_or_insert_with(|| RemoteTouched::new(tier.clone()));
+            remote.rows(table, keys, KEYS_MAX);
+        }
+    }
+
+    /// Adds all rows of caches, and of a table of the tier that they share.
+    fn add_all(&mut self, spaces: Vec<Arc<Space>>, whole: Option<(Arc<Tier>, Arc<Generation>)>) {
+        for space in spaces {
+            self.add_space(space, Keys::All);
+        }
+        if let Some((tier, generation)) = whole {
+            let remote = self.remote.get_or_insert_with(|| RemoteTouched::new(tier));
+            remote.table(generation);
+        }
+    }
+
+    fn add_space(&mut self, space: Arc<Space>, keys: Keys) {
+        match self.spaces.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &space)) {
+            Some((_, known)) => known.add(keys),
+            None => self.spaces.push((space, keys)),
         }
     }
 }
@@ -206,33 +278,60 @@ impl Keys {
 }
 
 impl UnderWay {
-    pub(super) fn begin(touched: Touched, unnamed: Vec<Arc<Space>>) -> Self {
-        for (space, keys) in &touched.0 {
+    /// `unnamed` are rows that the write touches as well; should nobody learn what became of it, it
+    /// may happen for so long.
+    pub(super) fn begin(
+        mut touched: Touched,
+        unnamed: Option<Unnamed>,
+        unknown_time_ms: u64,
+    ) -> Self {
+        for (space, keys) in &touched.spaces {
             match keys {
                 Keys::All => space.begin_write_of_all(),
                 Keys::These(keys) => keys.iter().for_each(|key| space.begin_write(key)),
             }
         }
+        if let Some(Shared { tier, table }) = unnamed.as_ref().and_then(|it| it.remote.as_ref()) {
+            let remote = touched.remote.get_or_insert_with(|| RemoteTouched::new(tier.clone()));
+            remote.unnamed(table);
+        }
+        if let Some(remote) = &mut touched.remote {
+            remote.begin(unknown_time_ms);
+        }
         Self { touched, unnamed, is_known: false }
     }
 
+    /// The rows whose keys only the store knows.
+    pub(super) fn unnamed(&self) -> Option<&Unnamed> {
+        self.unnamed.as_ref()
+    }
+
     /// Takes out the rows that were named by the store.
-    pub(super) fn learn(&self, keys: &HashSet<Box<[u8]>>) {
-        for space in &self.unnamed {
+    pub(super) fn learn(&mut self, keys: &HashSet<Box<[u8]>>) {
+        let Some(unnamed) = &self.unnamed else { return };
+        for space in &unnamed.spaces {
             for key in keys {
                 space.invalidate(key);
             }
         }
+        if let (Some(remote), Some(shared)) = (&mut self.touched.remote, &unnamed.remote) {
+            remote.rows(&shared.table, keys, KEYS_MAX);
+        }
     }
 
-    pub(super) fn end(mut self, is_known: bool) {
+    /// Says whether it is known what became of the write. If so, the tier that processes share is
+    /// told, in one round trip, and then its rows may be kept again.
+    pub(super) async fn end(mut self, is_known: bool) {
         self.is_known = is_known;
+        if let Some(remote) = self.touched.remote.take_if(|_| is_known) {
+            remote.end().await;
+        }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        for (space, keys) in &self.touched.0 {
+        for (space, keys) in &self.touched.spaces {
             match keys {
                 Keys::All => space.end_write_of_all(self.is_known),
                 Keys::These(keys) => {
@@ -242,9 +341,9 @@ impl Drop for UnderWay {
                 }
             }
         }
-        if !self.is_known {
+        if let Some(unnamed) = self.unnamed.as_ref().filter(|_| !self.is_known) {
             // Rows that nobody can name may still be written.
-            for space in &self.unnamed {
+            for space in &unnamed.spaces {
                 space.begin_write_of_all();
                 space.end_write_of_all(false);
             }

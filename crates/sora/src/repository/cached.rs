@@ -3,11 +3,24 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use sora_core::{AsKey, Entity, Result, RowBuffer};
+use sora_core::{AsKey, Entity, Result, RowBuffer, Source};
 
 use super::Repository;
 use crate::cache::{CacheMode, CacheNumbers, Call, EntityCache, Miss};
 use crate::collect::DecodeOne;
+
+/// The answer to a look-up, and where it comes from.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LookUp<E> {
+    /// The entity, or that there is none.
+    pub entity: Option<Arc<E>>,
+    /// Where it was found.
+    pub source: Source,
+    /// How late, at most, it tells of a write by another process: 0 if it comes from the store. See
+    /// [`Repository::cache_staleness_max_ms`].
+    pub staleness_max_ms: u64,
+}
 
 #[expect(clippy::needless_pass_by_value, reason = "keys are given by value or reference")]
 impl<E: Entity> Repository<E> {
@@ -16,22 +29,67 @@ impl<E: Entity> Repository<E> {
         Self { cache_mode: mode, ..self.clone() }
     }
 
+    /// How late a write by another process is seen, at most, in milliseconds; none if the entity is not
+    /// cached. Writes of this process are always seen at once.
+    ///
+    /// Where the processes share a [`RemoteCache`](crate::RemoteCache), it holds as long as whoever
+    /// writes reaches it; else, and for who does not write through Sora, times to live are the bound.
+    pub fn cache_staleness_max_ms(&self) -> Option<u64> {
+        self.cache.as_ref().map(EntityCache::staleness_max_ms)
+    }
+
+    /// Looks a key up as [`get`](Repository::get) does, and says where the answer comes from.
+    #[track_caller]
+    pub fn look_up<K: AsKey<E::Key> + Send>(
+        &self,
+        key: K,
+    ) -> impl Future<Output = Result<LookUp<E>>> + Send {
+        let location = Location::caller();
+        let miss = match &self.cache {
+            Some(cache) => cache.fresh(&key, self.cache_mode),
+            None => Err(Miss::NotAsked),
+        };
+        let key = self.table.key(|out| key.encode_key(out));
+        async move {
+            let (entity, source) = match (&self.cache, miss) {
+                (_, Ok(entity)) => (Some(entity), Source::Memory),
+                (Some(cache), Err(miss)) => self.get_cached(cache, key, miss, location).await?,
+                (None, Err(_)) => (self.get_uncached(key?, location).await?, Source::Store),
+            };
+            let staleness_max_ms = match source {
+                Source::Store => 0,
+                _ => self.cache_staleness_max_ms().unwrap_or(0),
+            };
+            Ok(LookUp { entity, source, staleness_max_ms })
+        }
+    }
+
     /// What the cache of the entity has done, and what it holds; none if it is not cached.
     pub fn cache_numbers(&self) -> Option<CacheNumbers> {
         self.cache.as_ref().map(EntityCache::numbers)
     }
 
     /// Takes the row with a key out of the cache, because something that Sora does not see has
-    /// written it.
+    /// written it. One round trip to the cache that processes share, if there is one.
     ///
-    /// A look-up that begins when this has returned does not give what was there before.
+    /// A look-up that begins when this has returned does not give what was there before; on another
+    /// node, when that has been told.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidInput`](sora_core::ErrorKind::InvalidInput) if it is no key of the table.
-    pub fn invalidate<K: AsKey<E::Key>>(&self, key: K) -> Result<()> {
-        let key = self.table.key(|out| key.encode_key(out))?;
-        self.cache.as_ref().map_or(Ok(()), |cache| cache.invalidate(key))
+    /// A shared cache that is away is told when it is back.
+    pub fn invalidate<K: AsKey<E::Key>>(
+        &self,
+        key: K,
+    ) -> impl Future<Output = Result<()>> + Send + use<'_, E, K> {
+        let key = self.table.key(|out| key.encode_key(out));
+        async move {
+            match &self.cache {
+                Some(cache) => cache.invalidate(key?).await,
+                None => key.map(drop),
+            }
+        }
     }
 
     #[cfg(all(test, feature = "derive", not(sora_model)))]
@@ -40,9 +98,9 @@ impl<E: Entity> Repository<E> {
     }
 
     /// Takes all rows of the entity out of the cache, likewise.
-    pub fn invalidate_all(&self) {
+    pub async fn invalidate_all(&self) {
         if let Some(cache) = &self.cache {
-            cache.invalidate_all();
+            cache.invalidate_all().await;
         }
     }
 
@@ -53,13 +111,21 @@ impl<E: Entity> Repository<E> {
         key: Result<RowBuffer>,
         miss: Miss,
         location: &'static Location<'static>,
-    ) -> Result<Option<Arc<E>>> {
+    ) -> Result<(Option<Arc<E>>, Source)> {
         if self.cache_mode != CacheMode::Bypass {
             let call = Call { table: &self.table, mode: self.cache_mode, location };
             return cache.get(key?, miss, call).await;
         }
+        Ok((self.get_uncached(key?, location).await?, Source::Store))
+    }
+
+    async fn get_uncached(
+        &self,
+        key: RowBuffer,
+        location: &'static Location<'static>,
+    ) -> Result<Option<Arc<E>>> {
         let mut sink = DecodeOne { row: None, decode: |row| E::decode(row) };
-        self.table.get_at(key?, false, &mut sink, location).await?;
+        self.table.get_at(key, false, &mut sink, location).await?;
         Ok(sink.row)
     }
 }

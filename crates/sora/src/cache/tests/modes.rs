@@ -58,7 +58,7 @@ async fn handles_of_one_entity_share_its_cache_and_no_policy_means_none() {
     let uncached = Sora::builder().provider(bench.held.inner());
     let uncached = uncached.repository::<Item>().await.expect("a repository");
     assert_eq!(uncached.cache_numbers(), None);
-    uncached.invalidate(1).expect("nothing to do");
+    uncached.invalidate(1).await.expect("nothing to do");
 }
 
 #[tokio::test]

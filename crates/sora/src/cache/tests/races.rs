@@ -62,14 +62,14 @@ const WAYS: &[(&str, Way)] = &[
         Box::pin(async {
             let beside = bench.beside().await?;
             beside.patch(1, [Item::COUNT.set(7)]).await?;
-            bench.items.invalidate(1)
+            bench.items.invalidate(1).await
         })
     }),
     ("invalidate_all", |bench| {
         Box::pin(async {
             let beside = bench.beside().await?;
             beside.patch(1, [Item::COUNT.set(7)]).await?;
-            bench.items.invalidate_all();
+            bench.items.invalidate_all().await;
             Ok(())
         })
     }),

@@ -1,0 +1,427 @@
+//! The shared tier as this process uses it: asked while it answers, and told of every write.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use sora_core::remote::{Fill, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token};
+use sora_core::{Error, ErrorKind, LiveTable, Result, Schema};
+use tokio::runtime::Handle;
+
+use super::RemoteCache;
+use super::breaker::{Breaker, BreakerState};
+use super::generation::Generation;
+use super::journal::{Journal, Work};
+use super::table::RemoteTable;
+use crate::cache::numbers::count;
+use crate::cache::time::Time;
+
+/// A shared tier, and what this process knows of it.
+#[derive(Debug)]
+pub(crate) struct Tier {
+    pub(super) config: RemoteCache,
+    pub(super) time: Time,
+    pub(super) breaker: Breaker,
+    pub(super) journal: Journal,
+    known: RwLock<Known>,
+    /// Tells leases of this process from those of others, and the count from each other.
+    id: u64,
+    tokens: AtomicU64,
+    is_up: AtomicBool,
+    is_draining: AtomicBool,
+    gaps: AtomicU64,
+    told: AtomicU64,
+    failed: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// By what the names of their rows are part of.
+    tables: HashMap<Arc<str>, Arc<RemoteTable>>,
+    /// By their tables' names, in small letters.
+    generations: HashMap<Box<[u8]>, Arc<Generation>>,
+}
+
+/// How a shared tier does, as this process sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoteState {
+    /// Whether the tier has said that it answers.
+    pub is_up: bool,
+    /// Whether it is asked.
+    pub breaker: BreakerState,
+    /// What it can do now, and how late it is told of changes at most.
+    pub capability: RemoteCapability,
+    /// Invalidations that it has not been told yet.
+    pub journal: u64,
+    /// How often tables were invalidated as a whole because there were too many of these.
+    pub journal_overflowed: u64,
+    /// How often something may have happened that was not told: what is in memory is asked for again.
+    pub gaps: u64,
+    /// Changes by others that were told.
+    pub told: u64,
+    /// Calls that failed.
+    pub failed: u64,
+}
+
+/// Hears what happens in the tier, as long as somebody uses it.
+#[derive(Debug)]
+struct Ear(Weak<Tier>);
+
+/// How long to wait before the journal is tried again.
+const DRAIN_MS: u64 = 200;
+
+impl Tier {
+    pub(crate) fn new(config: RemoteCache, time: Time) -> Arc<Self> {
+        let tier = Arc::new(Self {
+            breaker: Breaker::new(config.failures_max, config.open_ms),
+            journal: Journal::new(config.journal_names_max),
+            config,
+            time,
+            known: RwLock::default(),
+            // Keys that the system drew by lot; the clock's lot may be a test's.
+            id: RandomState::new().hash_one(std::process::id()),
+            tokens: AtomicU64::new(0),
+            is_up: AtomicBool::new(false),
+            is_draining: AtomicBool::new(false),
+            gaps: AtomicU64::new(0),
+            told: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        });
+        tier.config.remote.listen(Arc::new(Ear(Arc::downgrade(&tier))));
+        tier
+    }
+
+    /// Returns what the tier holds of a table, if all who use it give its rows the same names: the key
+    /// of the schema is the table's own, of the types that the store has.
+    pub(crate) fn table(&self, schema: &Schema, live: &LiveTable) -> Option<Arc<RemoteTable>> {
+        let space = space(&self.config.application, schema, live)?;
+        let generation = self.generation(&live.name);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = known.tables.get(&*space) {
+            return Some(table.clone());
+        }
+        drop(known);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let space: Arc<str> = space.into();
+        let table = known.tables.entry(space.clone());
+        Some(table.or_insert_with(|| Arc::new(RemoteTable::new(space, generation))).clone())
+    }
+
+    /// Returns the generation of a table by its name.
+    pub(crate) fn generation(&self, name: &str) -> Arc<Generation> {
+        let key = name.to_lowercase().into_bytes();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(generation) = known.generations.get(&*key) {
+            return generation.clone();
+        }
+        drop(known);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let space = format!("sora:generation:{}", plain(&self.config.application));
+        let generation = known.generations.entry(key.clone().into());
+        let new = || Arc::new(Generation::new(RemoteName::new(space, key)));
+        generation.or_insert_with(new).clone()
+    }
+
+    pub(crate) fn state(&self) -> RemoteState {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RemoteState {
+            is_up: self.is_up.load(Ordering::Acquire),
+            breaker: self.breaker.state(self.time.now_ms()),
+            capability: self.config.remote.capability(),
+            journal: self.journal.len() as u64,
+            journal_overflowed: self.journal.overflowed(),
+            gaps: get(&self.gaps),
+            told: get(&self.told),
+            failed: get(&self.failed),
+        }
+    }
+
+    /// Returns a token that nobody else has, nor ever had.
+    pub(super) fn token(&self) -> Token {
+        let count = self.tokens.fetch_add(1, Ordering::Relaxed);
+        Token(u128::from(self.id) << 64 | u128::from(count))
+    }
+
+    /// How long memory keeps what nobody tells the changes of.
+    pub(crate) fn untold_time_to_live_ms(&self) -> u64 {
+        self.config.untold_time_to_live_ms
+    }
+
+    /// How late this process hears of a change at most, or asks again without.
+    pub(crate) fn staleness_max_ms(&self) -> u64 {
+        let told = match self.config.remote.capability() {
+            RemoteCapability { tracks: true, staleness_max_ms, .. } => staleness_max_ms,
+            _ => Some(0),
+        };
+        told.unwrap_or(u64::MAX).max(self.config.untold_time_to_live_ms)
+    }
+
+    pub(super) fn remote(&self) -> &dyn Remote {
+        &*self.config.remote
+    }
+
+    /// Looks rows up; returns the generation of their table as well. One round trip.
+    pub(super) async fn fetch(
+        &self,
+        table: &RemoteTable,
+        names: &[RemoteName],
+    ) -> Result<(Vec<Slot>, u64)> {
+        let asked = match table.generation.known(self.time.now_ms()) {
+            Ok(generation) => {
+                let slots = self.call(|| self.remote().fetch(names)).await?;
+                return checked(slots, names.len()).map(|slots| (slots, generation));
+            }
+            Err(asked) => asked,
+        };
+        let counter = std::slice::from_ref(&table.generation.name);
+        let (slots, numbers) =
+            self.call(|| both(self.remote().fetch(names), self.remote().counters(counter))).await?;
+        let generation = checked(numbers, 1)?[0];
+        table.generation.learn(asked, generation, self.told_until_ms());
+        checked(slots, names.len()).map(|slots| (slots, generation))
+    }
+
+    /// The generation of a table. One round trip, if it is not known.
+    pub(super) async fn generation_of(&self, table: &RemoteTable) -> Result<u64> {
+        let asked = match table.generation.known(self.time.now_ms()) {
+            Ok(generation) => return Ok(generation),
+            Err(asked) => asked,
+        };
+        let counter = std::slice::from_ref(&table.generation.name);
+        let numbers = self.call(|| self.remote().counters(counter)).await?;
+        let generation = checked(numbers, 1)?[0];
+        table.generation.learn(asked, generation, self.told_until_ms());
+        Ok(generation)
+    }
+
+    pub(super) async fn lease(&self, names: &[RemoteName], token: Token) -> Result<Vec<Slot>> {
+        let time_ms = self.config.lease_time_ms;
+        let slots = self.call(|| self.remote().lease(names, token, time_ms)).await?;
+        checked(slots, names.len())
+    }
+
+    pub(super) async fn fill(&self, fills: Vec<Fill>, token: Token) -> Result<Vec<bool>> {
+        let len = fills.len();
+        checked(self.call(|| self.remote().fill(fills, token)).await?, len)
+    }
+
+    pub(super) async fn release(&self, names: &[RemoteName], token: Token) {
+        // One that stays is over in time.
+        _ = self.call(|| self.remote().release(names, token)).await;
+    }
+
+    pub(super) async fn remove(&self, names: &[RemoteName]) -> Result<()> {
+        self.call(|| self.remote().remove(names)).await
+    }
+
+    pub(super) async fn block(&self, names: &[RemoteName], time_ms: u64) -> Result<()> {
+        self.call(|| self.remote().block(names, time_ms)).await
+    }
+
+    /// Invalidates all rows of a table.
+    pub(super) async fn bump(&self, generation: &Generation) -> Result<()> {
+        let counter = std::slice::from_ref(&generation.name);
+        let bumped = self.call(|| self.remote().bump(counter)).await;
+        // What this process does is not told to it; and only what was read is told about.
+        generation.forget();
+        bumped.map(drop)
+    }
+
+    /// Until when what is read now is told about, or believed.
+    fn told_until_ms(&self) -> u64 {
+        match self.config.remote.capability().tracks {
+            true => u64::MAX,
+            false => self.time.now_ms().saturating_add(self.config.untold_time_to_live_ms),
+        }
+    }
+
+    /// Calls the tier, unless it has failed of late.
+    async fn call<T, F>(&self, call: impl FnOnce() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        if !self.breaker.admits(self.time.now_ms()) {
+            let message = "the shared cache has failed of late, and is not asked";
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
+        let called = call().await;
+        match &called {
+            Ok(_) => self.breaker.succeeded(),
+            // Too much at once says nothing of the tier.
+            Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::InvalidInput) => {
+                count(&self.failed);
+            }
+            Err(error) => {
+                count(&self.failed);
+                self.breaker.failed(self.time.now_ms());
+                tracing::debug!(%error, "the shared cache failed");
+            }
+        }
+        called
+    }
+
+    /// Has the journal worked off in the background, if there is anything in it.
+    pub(super) fn drain(self: &Arc<Self>) {
+        if self.journal.len() == 0 {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else { return };
+        if !self.is_draining.swap(true, Ordering::AcqRel) {
+            runtime.spawn(drain(Arc::downgrade(self)));
+        }
+    }
+
+    /// Works the journal off as far as the tier answers; says whether it is worth a try at once.
+    async fn drain_now(&self) -> Result<()> {
+        while let Some(work) = self.journal.next(self.time.now_ms()) {
+            match &work {
+                Work::Bump(generation, _) => self.bump(generation).await?,
+                Work::Block(table, key, _, time_ms) => {
+                    self.block(&[table.name(key)], *time_ms).await?;
+                }
+                Work::Remove(table, keys) => {
+                    let names: Vec<_> = keys.iter().map(|(key, _)| table.name(key)).collect();
+                    self.remove(&names).await?;
+                }
+            }
+            self.journal.done(work, self.time.now_ms());
+        }
+        Ok(())
+    }
+
+    fn each(&self, told: impl Fn(&RemoteTable)) {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.tables.values().for_each(|table| told(table));
+    }
+}
+
+impl RemoteListener for Ear {
+    fn changed(&self, space: &str, key: &[u8]) {
+        let Some(tier) = self.0.upgrade() else { return };
+        count(&tier.told);
+        let known = tier.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = known.tables.get(space) {
+            table.changed(key);
+            return;
+        }
+        let Some(generation) = known.generations.get(key) else { return };
+        if *generation.name.space == *space {
+            generation.forget();
+            let of_it = |table: &&Arc<RemoteTable>| Arc::ptr_eq(&table.generation, generation);
+            known.tables.values().filter(of_it).for_each(|table| table.changed_all());
+        }
+    }
+
+    fn changed_all(&self) {
+        if let Some(tier) = self.0.upgrade() {
+            count(&tier.told);
+            tier.each(RemoteTable::changed_all);
+        }
+    }
+
+    fn gap(&self, up: bool) {
+        let Some(tier) = self.0.upgrade() else { return };
+        count(&tier.gaps);
+        tier.is_up.store(up, Ordering::Release);
+        let known = tier.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.generations.values().for_each(|generation| generation.forget());
+        known.tables.values().for_each(|table| table.suspect());
+        drop(known);
+        if up {
+            tier.breaker.close();
+            tier.drain();
+        }
+    }
+}
+
+async fn drain(tier: Weak<Tier>) {
+    while let Some(tier) = tier.upgrade() {
+        _ = tier.drain_now().await;
+        if tier.journal.len() == 0 {
+            tier.is_draining.store(false, Ordering::Release);
+            // What came in between has found it under way.
+            if tier.journal.len() == 0 || tier.is_draining.swap(true, Ordering::AcqRel) {
+                return;
+            }
+        }
+        drop(tier);
+        tokio::time::sleep(Duration::from_millis(DRAIN_MS)).await;
+    }
+}
+
+/// What the names of a table's rows are part of; none if others may name them otherwise.
+fn space(application: &str, schema: &Schema, live: &LiveTable) -> Option<String> {
+    let own = live.key.iter().map(|at| live.column(*at));
+    let own = own.map(|column| (&*column.name, column.column_type));
+    let key = schema.key().iter().map(|at| schema.column(*at));
+    let key = key.map(|column| (&*column.name, column.column_type));
+    if live.key.is_empty() || !own.clone().eq(key) {
+        return None;
+    }
+    let mut space = format!("sora:row:{}:{}:", plain(application), plain(&live.name));
+    for (at, (name, column_type)) in own.enumerate() {
+        let comma = if at > 0 { "," } else { "" };
+        space.extend([comma, &plain(name), ".", &column_type.to_string()]);
+    }
+    Some(space)
+}
+
+/// A name without what parts names, and what tiers do not take in them.
+fn plain(name: &str) -> String {
+    name.bytes().fold(String::with_capacity(name.len()), |mut plain, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => plain.push(byte.into()),
+            _ => plain.extend(['%', hex(byte >> 4), hex(byte & 15)]),
+        }
+        plain
+    })
+}
+
+fn hex(half: u8) -> char {
+    char::from_digit(half.into(), 16).unwrap_or('0').to_ascii_uppercase()
+}
+
+/// A tier that answers less than it was asked must not be believed.
+fn checked<T>(answers: Vec<T>, len: usize) -> Result<Vec<T>> {
+    if answers.len() == len {
+        return Ok(answers);
+    }
+    let message = format!("the shared cache gave {} answers to {len} questions", answers.len());
+    Err(Error::new(ErrorKind::Store, message))
+}
+
+/// Waits for two at once.
+async fn both<A, B>(
+    one: impl Future<Output = Result<A>>,
+    other: impl Future<Output = Result<B>>,
+) -> Result<(A, B)> {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    let (mut first, mut second) = (None, None);
+    std::future::poll_fn(|context| {
+        if first.is_none()
+            && let Poll::Ready(done) = one.as_mut().poll(context)
+        {
+            first = Some(done);
+        }
+        if second.is_none()
+            && let Poll::Ready(done) = other.as_mut().poll(context)
+        {
+            second = Some(done);
+        }
+        match (first.take(), second.take()) {
+            (Some(one), Some(other)) => {
+                Poll::Ready(one.and_then(|one| other.map(|other| (one, other))))
+            }
+            (one, other) => {
+                (first, second) = (one, other);
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,96 @@
+//! Nodes that share a cache on a real Redis.
+
+mod nodes;
+mod writes;
+
+use std::sync::Arc;
+
+use sora::memory::Memory;
+use sora::provider::SharedProvider;
+use sora::redis::{RedisConfig, RedisTier};
+use sora::{Cache, CacheNumbers, CachePolicy, Entity, RemoteCache, Repository, Sora};
+use sora_testbed::Redis;
+
+#[derive(Clone, Debug, Entity, PartialEq)]
+#[sora(table = "items", unique(name))]
+struct Item {
+    #[sora(key)]
+    id: i64,
+    name: String,
+    count: i64,
+}
+
+fn item(id: i64) -> Item {
+    Item { id, name: format!("n{id}"), count: 0 }
+}
+
+/// A store that several nodes use, and the application that they are.
+struct World {
+    store: SharedProvider,
+    application: String,
+    url: String,
+}
+
+/// One of them.
+struct Node {
+    store: Sora,
+    items: Repository<Item>,
+    /// The store as somebody uses it who knows of no cache.
+    beside: Repository<Item>,
+}
+
+impl World {
+    /// Items 0 to 9 in a store of their own.
+    async fn new() -> Self {
+        Self::at(Redis::shared().expect("a server").url()).await
+    }
+
+    async fn at(url: String) -> Self {
+        let world = Self { store: Arc::new(Memory::new()), application: Redis::prefix(), url };
+        let store = Sora::builder().provider(world.store.clone());
+        store.ensure_schema::<Item>().await.expect("a table");
+        let items = store.repository::<Item>().await.expect("a repository");
+        let rows: Vec<Item> = (0..10).map(item).collect();
+        items.insert_many(&rows).await.expect("rows");
+        world
+    }
+
+    async fn node(&self) -> Node {
+        self.node_with(CachePolicy::new()).await
+    }
+
+    async fn node_with(&self, policy: CachePolicy) -> Node {
+        let tier = RedisTier::connect(RedisConfig::parse(&self.url).expect("an address"));
+        let tier = tier.expect("a tier");
+        tier.ready().await.expect("it answers");
+        let remote = RemoteCache::new(Arc::new(tier), &self.application);
+        let cache = Cache::new().all(policy).remote(remote);
+        let store = Sora::builder().cache(cache).provider(self.store.clone());
+        let items = store.repository::<Item>().await.expect("a repository");
+        Node { store, items, beside: self.beside().await }
+    }
+
+    /// The store as somebody uses it who knows of no cache.
+    async fn beside(&self) -> Repository<Item> {
+        let store = Sora::builder().provider(self.store.clone());
+        store.repository::<Item>().await.expect("a repository")
+    }
+}
+
+impl Node {
+    /// The count of an item as a look-up gives it; none if there is no such item.
+    async fn count(&self, id: i64) -> Option<i64> {
+        self.items.get(id).await.expect("a look-up").map(|item| item.count)
+    }
+
+    fn numbers(&self) -> CacheNumbers {
+        self.items.cache_numbers().expect("cached")
+    }
+
+    /// Waits until it has been told of so many changes.
+    async fn told(&self, changes: u64) {
+        while self.numbers().told < changes {
+            tokio::task::yield_now().await;
+        }
+    }
+}
