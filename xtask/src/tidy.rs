@@ -23,6 +23,7 @@ const DIRECTIONS: [(&str, &[&str]); 10] = [
             "sora-macros",
             "sora-sqlite",
             "sora-postgres",
+            "sora-redis",
             "sora-conformance",
             "sora-testbed",
         ],
