@@ -1,5 +1,6 @@
 //! `sora demo`: the life of the system on embedded SQLite with real data.
 
+mod cache;
 mod data;
 mod memory;
 mod screen;
@@ -21,6 +22,11 @@ use crate::store::{Access, StoreAddress};
 
 /// Shows everything once, and leaves nothing behind unless it is told to.
 pub(crate) async fn run(arguments: &Demo, console: &mut Console) -> Outcome {
+    // What is wrong with its address, or that it does not answer, is told before anything is done.
+    let shared = match &arguments.cache {
+        Some(url) => Some(cache::SharedCache::connect(url).await?),
+        None => None,
+    };
     let place = Place::new(arguments.keep.as_deref())?;
     let files = data::unpack(place.path())?;
     let database = place.path().join("demo.db");
@@ -35,6 +41,7 @@ pub(crate) async fn run(arguments: &Demo, console: &mut Console) -> Outcome {
     stages::typed_queries(&store, &mut screen).await?;
     stages::stream(&store, &mut screen).await?;
     stages::point_reads(&store, &mut screen).await?;
+    cache::show(&store, watcher.clone(), shared, &mut screen).await?;
     screen.heading("Where the time went", "from the events that every operation emits")?;
     watcher.show(&mut screen)?;
 

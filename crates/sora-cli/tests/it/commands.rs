@@ -204,6 +204,37 @@ fn claims_are_checked_and_nothing_is_left() {
 }
 
 #[test]
+fn the_demo_shares_a_cache_between_two_nodes() {
+    let redis = sora_testbed::Redis::shared().expect("a server");
+    let program = Program::new();
+    let shown = program.done(&["demo", "--cache", &redis.url()]);
+    let numbers = |name: &str| -> Vec<u64> {
+        let line = shown.lines().find(|line| line.trim_start().starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("{name} is not in {shown}"));
+        let words = line.split_whitespace().skip(2).take(3);
+        words.map(|word| word.replace(',', "").parse().expect("a number")).collect()
+    };
+    let [one, other] = ["node A", "node B"].map(numbers);
+    assert_eq!((one[1], one.iter().sum::<u64>(), other.iter().sum::<u64>()), (0, 20_000, 20_000));
+    // Redis may be late on a busy machine, which fails nobody.
+    assert!(other[1] > 900 && one[2] > 18_000, "what the first has loaded: {shown}");
+    assert!(shown.contains("node B reads 41.92"), "{shown}");
+}
+
+#[test]
+fn the_demo_refuses_a_cache_that_cannot_be_used_before_it_does_anything() {
+    let program = Program::new();
+    for (url, code, said) in [
+        // Nobody listens there.
+        ("redis://:secret@127.0.0.1:1", 1, "the cache of --cache cannot be used"),
+        ("http://:secret@host", 2, "the address of Redis is malformed"),
+    ] {
+        let error = program.fails(code, &["demo", "--cache", url]);
+        assert!(error.contains(said) && !error.contains("secret"), "{error}");
+    }
+}
+
+#[test]
 fn the_demo_ends_and_leaves_nothing() {
     let program = Program::new();
     let run = program.command(&["demo", "--exit"]).env("TMPDIR", program.path(".")).output();
