@@ -1,6 +1,7 @@
 //! Nodes that share a cache on a real Redis.
 
 mod nodes;
+mod processes;
 mod writes;
 
 use std::sync::Arc;
