@@ -14,6 +14,7 @@ mod policy;
 mod remote;
 mod space;
 mod sync;
+mod tags;
 #[cfg(all(test, feature = "derive", not(sora_model)))]
 mod tests;
 mod time;
@@ -24,7 +25,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use sora_core::{Entity, LiveTable, Schema};
+use sora_core::{Entity, LiveTable, Result, Schema};
 
 pub(crate) use self::coherence::Coherent;
 pub(crate) use self::entity::{Call, EntityCache, Miss};
@@ -36,6 +37,7 @@ pub use self::policy::CachePolicy;
 pub use self::remote::{BreakerState, RemoteCache, RemoteState};
 use self::remote::{Generation, Shared, Tier};
 use self::space::Space;
+use self::tags::Tag;
 use self::time::Time;
 use crate::Clock;
 
@@ -163,33 +165,48 @@ impl Caches {
     }
 
     /// Returns the cache of an entity whose table is open; none if it is not to be cached.
+    ///
+    /// # Errors
+    ///
+    /// If its rows cannot be tagged as the policy says.
     pub(crate) fn open<E: Entity>(
         &self,
         schema: &Schema,
         live: &LiveTable,
-    ) -> Option<EntityCache<E>> {
-        let policy = *self.policy(schema.table())?;
+    ) -> Result<Option<EntityCache<E>>> {
+        let Some(policy) = self.policy(schema.table()).copied() else { return Ok(None) };
         if schema.key().is_empty() {
-            return None;
+            return Ok(None);
         }
+        let shared = self.shared(schema, live);
+        let tag_space = |column: &str| match &shared {
+            Some(shared) => shared.tier.tag_space(&live.name, column),
+            None => String::new(),
+        };
+        let tags = Tag::all(schema, policy.tags, tag_space)?;
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         let entries = tables.entry(live.name.clone()).or_default();
         let found = entries.iter().find(|entry| entry.entity == TypeId::of::<E>());
         if let Some(cache) = found.and_then(|entry| entry.cache.downcast_ref::<EntityCache<E>>()) {
-            return Some(cache.clone());
+            return Ok(Some(cache.clone()));
         }
         let memory = Arc::new(Memory::<E>::new(policy));
         let key = schema.key().iter().map(|at| schema.column(*at).name.clone()).collect();
         let time = self.config.time.clone();
-        let shared = self.shared(schema, live);
-        let space = Arc::new(Space::new(policy, key, memory.clone(), time, shared.clone()));
-        if let Some(shared) = shared {
-            shared.table.join(&space);
+        if let Some(Shared { tier, table }) = &shared {
+            tier.hear_tags(table, &tags);
+        }
+        let fingerprint = tags::fingerprint(schema, policy.tags);
+        let joined = shared.as_ref().map(|shared| shared.table.clone());
+        let space = Space::new(policy, key, memory.clone(), time, shared, tags, fingerprint);
+        let space = Arc::new(space);
+        if let Some(table) = joined {
+            table.join(&space);
         }
         let cache = EntityCache::new(space.clone(), memory);
         let entity = TypeId::of::<E>();
         entries.push(Entry { entity, space, cache: Box::new(cache.clone()) });
-        Some(cache)
+        Ok(Some(cache))
     }
 
     /// What the shared tier holds of a table; none if it holds nothing, or others name its rows

@@ -99,7 +99,7 @@ impl Sora {
         async move {
             let schema = E::schema()?;
             let table = self.open_table(schema.table(), Some(schema), location).await?;
-            Ok(Repository::new(table))
+            Repository::new(table)
         }
     }
 

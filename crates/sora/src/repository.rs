@@ -47,11 +47,11 @@ pub enum Expect {
 
 #[expect(clippy::needless_pass_by_value, reason = "keys are given by value or reference")]
 impl<E: Entity> Repository<E> {
-    pub(crate) fn new(table: Table) -> Self {
+    pub(crate) fn new(table: Table) -> Result<Self> {
         let live = table.live();
         let caches = table.store().caches.as_ref().filter(|_| !live.is_view);
-        let cache = caches.and_then(|caches| caches.open(table.schema(), &live));
-        Self { table, cache, cache_mode: CacheMode::default(), marker: PhantomData }
+        let cache = caches.map(|caches| caches.open(table.schema(), &live)).transpose()?.flatten();
+        Ok(Self { table, cache, cache_mode: CacheMode::default(), marker: PhantomData })
     }
 
     /// The table without the entity's type.

@@ -150,6 +150,11 @@ impl<E: Entity> EntityCache<E> {
         UnderWay::begin(Touched::all(&self.space), None, 0).end(true).await;
     }
 
+    /// Takes all rows out whose column has a value, likewise.
+    pub(crate) async fn invalidate_tag(&self, column: u16, value: &[u8]) -> Result<()> {
+        self.space.invalidate_tag(column, value).await
+    }
+
     /// How late a write by another process is seen at most, in milliseconds.
     pub(crate) fn staleness_max_ms(&self) -> u64 {
         self.space.staleness_max_ms()

@@ -8,6 +8,7 @@ use super::flight::{Flight, Found, cut_off};
 use super::memory::{Erased, Lives};
 use super::numbers::count;
 use super::space::Space;
+use super::tags::TagNames;
 
 /// The end of a load: what it gave is kept if nothing has changed since it began, and all who wait
 /// are told. Dropped before, it tells them that.
@@ -109,4 +110,6 @@ pub(super) type Loaded = Result<Vec<Option<LoadedRow>>>;
 pub(super) struct LoadedRow {
     pub(super) decoded: (Erased, u64),
     pub(super) encoded: Option<Vec<u8>>,
+    /// What tags it, there.
+    pub(super) tags: TagNames,
 }

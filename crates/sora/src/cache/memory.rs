@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
-use sora_core::{Cell, Entity, Error, ErrorKind, Result, Row};
+use sora_core::{Cell, CellSink, Entity, Error, ErrorKind, Result, Row};
 
 use super::CachePolicy;
+use crate::key_bytes::KeyBytes;
 
 /// A value of an entity whose type is not known here.
 pub(crate) type Erased = Arc<dyn Any + Send + Sync>;
@@ -41,6 +42,9 @@ pub(crate) trait MemoryTier: fmt::Debug + Send + Sync {
 
     /// Takes all out.
     fn clear(&self);
+
+    /// Takes out all rows whose column, of the schema, has this value as a key.
+    fn remove_tagged(&self, column: u16, value: &[u8]);
 
     /// Takes all for possibly changed: nothing is fresh any more, and all may be handed out because
     /// the store has failed.
@@ -214,6 +218,16 @@ impl<E: Entity> MemoryTier for Memory<E> {
         self.cleared.fetch_max(era, Ordering::AcqRel);
     }
 
+    fn remove_tagged(&self, column: u16, value: &[u8]) {
+        self.present.retain(|_, held| {
+            let mut cell = OneCell { left: usize::from(column), key: KeyBytes::new() };
+            // What cannot be told is taken out.
+            held.value.encode(&mut cell).is_ok() && cell.key.as_slice() != value
+        });
+        // Of what is not there it is not known whether it would have the value.
+        self.missing.clear();
+    }
+
     fn suspect(&self) {
         self.era.fetch_add(1, Ordering::AcqRel);
     }
@@ -294,6 +308,23 @@ impl<E> Weighter<Box<[u8]>, Held<E>> for ByBytes {
 impl<E> fmt::Debug for Memory<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memory").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+/// Takes one cell of a row as a key; a null is none.
+struct OneCell {
+    left: usize,
+    key: KeyBytes,
+}
+
+impl CellSink for OneCell {
+    fn cell(&mut self, cell: Cell<'_>) -> Result<()> {
+        let is_it = self.left == 0;
+        self.left = self.left.wrapping_sub(1);
+        match cell {
+            cell if is_it && !matches!(cell, Cell::Null) => self.key.cell(cell),
+            _ => Ok(()),
+        }
     }
 }
 

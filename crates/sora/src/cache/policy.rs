@@ -19,6 +19,7 @@ pub struct CachePolicy {
     pub(crate) load_timeout_ms: u64,
     pub(crate) loads_max: usize,
     pub(crate) unknown_time_ms: u64,
+    pub(crate) tags: &'static [&'static str],
 }
 
 impl CachePolicy {
@@ -39,6 +40,7 @@ impl CachePolicy {
             load_timeout_ms: 10_000,
             loads_max: 16_384,
             unknown_time_ms: 60_000,
+            tags: &[],
         }
     }
 
@@ -125,6 +127,13 @@ impl CachePolicy {
     /// them, and fill nothing.
     pub const fn loads_max(mut self, loads: usize) -> Self {
         self.loads_max = loads;
+        self
+    }
+
+    /// Tags rows by the values of these columns, of which there are four at most: none by default.
+    /// [`Repository::invalidate_tag`](crate::Repository::invalidate_tag) takes out all rows of a value.
+    pub const fn tag_by(mut self, columns: &'static [&'static str]) -> Self {
+        self.tags = columns;
         self
     }
 

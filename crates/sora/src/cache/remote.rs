@@ -2,11 +2,13 @@
 
 mod breaker;
 mod config;
+mod fill;
 mod frame;
 mod generation;
 mod journal;
 mod load;
 mod table;
+mod tagged;
 mod tier;
 mod touched;
 
@@ -18,6 +20,7 @@ pub(super) use self::frame::encode;
 pub(super) use self::generation::Generation;
 pub(super) use self::load::lead;
 pub(super) use self::table::RemoteTable;
+pub(super) use self::tagged::RemoteTag;
 pub use self::tier::RemoteState;
 pub(crate) use self::tier::Tier;
 pub(super) use self::touched::RemoteTouched;

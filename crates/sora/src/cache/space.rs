@@ -19,7 +19,8 @@ use super::flight::{Flight, Found};
 use super::landing::{Keep, Landing, Loaded, LoadedRow, fail_all};
 use super::memory::MemoryTier;
 use super::numbers::{CacheNumbers, Counters, count};
-use super::remote::{self, Shared};
+use super::remote::{self, RemoteTag, Shared};
+use super::tags::{self, Tag};
 use super::time::Time;
 use super::{CacheMode, CachePolicy};
 use crate::key_bytes::KeyBytes;
@@ -38,6 +39,10 @@ pub(crate) struct Space {
     pub(super) time: Time,
     /// Where rows that are not in memory are looked for first.
     pub(super) shared: Option<Shared>,
+    /// What tags its rows.
+    pub(super) tags: Box<[Tag]>,
+    /// Of the columns that its rows have in the shared tier, and of those that tag them.
+    pub(super) fingerprint: u64,
 }
 
 /// A key as the store and as the cache have it.
@@ -66,9 +71,12 @@ impl Space {
         memory: Arc<dyn MemoryTier>,
         time: Time,
         shared: Option<Shared>,
+        tags: Box<[Tag]>,
+        fingerprint: u64,
     ) -> Self {
         let fence = Fence::new(SHARDS, policy.loads_max);
-        Self { policy, key, counters: Counters::default(), memory, fence, time, shared }
+        let counters = Counters::default();
+        Self { policy, key, counters, memory, fence, time, shared, tags, fingerprint }
     }
 
     #[inline]
@@ -226,6 +234,26 @@ impl Space {
         self.fence.invalidate_all(|| self.memory.suspect());
     }
 
+    /// Takes out all rows with a tag, here and in the tier that processes share. One round trip.
+    ///
+    /// # Errors
+    ///
+    /// If the column tags no rows.
+    pub(super) async fn invalidate_tag(&self, column: u16, value: &[u8]) -> Result<()> {
+        let Some(tag) = self.tags.iter().find(|tag| tag.column == column) else {
+            let message = "the column tags no rows: name it in CachePolicy::tag_by";
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        };
+        count(&self.counters.cleared);
+        self.fence.begin_write_of_all(|| self.memory.remove_tagged(column, value));
+        let under_way = OfAll(self);
+        if let Some(Shared { tier, table }) = &self.shared {
+            RemoteTag::new(tier, table, tag.name_of(value)).bump().await;
+        }
+        drop(under_way);
+        Ok(())
+    }
+
     /// What was known before, in the place of an error that the policy allows it for.
     fn or_stale(&self, key: &[u8], found: Result<Found>) -> Result<Found> {
         let allowed = self.policy.stale_if_error_ms > 0;
@@ -237,6 +265,15 @@ impl Space {
             }
             found => found,
         }
+    }
+}
+
+/// Nothing is kept of any row until it is dropped.
+struct OfAll<'a>(&'a Space);
+
+impl Drop for OfAll<'_> {
+    fn drop(&mut self) {
+        self.0.end_write_of_all(true);
     }
 }
 
@@ -368,8 +405,9 @@ impl Space {
 
     fn take_row(&self, row: &dyn Row, encodes: bool) -> Result<LoadedRow> {
         // What cannot be encoded is not shared.
+        let tags = tags::names(&self.tags, row)?;
         let framed = if encodes { remote::encode(row).ok() } else { None };
-        Ok(LoadedRow { decoded: self.memory.decode(row)?, encoded: framed })
+        Ok(LoadedRow { decoded: self.memory.decode(row)?, encoded: framed, tags })
     }
 
     /// Runs a load that is nobody's own: no caller's deadline holds for it, but its own does.

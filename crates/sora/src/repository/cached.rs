@@ -3,11 +3,12 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use sora_core::{AsKey, Entity, Result, RowBuffer, Source};
+use sora_core::{AsKey, ColumnType, Entity, Field, Operand, Result, RowBuffer, Source};
 
 use super::Repository;
 use crate::cache::{CacheMode, CacheNumbers, Call, EntityCache, Miss};
 use crate::collect::DecodeOne;
+use crate::key_bytes::KeyBytes;
 
 /// The answer to a look-up, and where it comes from.
 #[derive(Debug)]
@@ -101,6 +102,31 @@ impl<E: Entity> Repository<E> {
     pub async fn invalidate_all(&self) {
         if let Some(cache) = &self.cache {
             cache.invalidate_all().await;
+        }
+    }
+
+    /// Takes all rows whose field has a value out of the cache, likewise: it must be one that
+    /// [`CachePolicy::tag_by`](crate::CachePolicy::tag_by) names. Two round trips to the cache that
+    /// processes share.
+    ///
+    /// Other processes take all rows of the entity out of their memory, and find those of other values
+    /// in the cache that they share.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`](sora_core::ErrorKind::InvalidInput) if the column tags no rows.
+    pub fn invalidate_tag<T: ColumnType, V: Operand<T::Base>>(
+        &self,
+        field: Field<E, T>,
+        value: V,
+    ) -> impl Future<Output = Result<()>> + Send + use<'_, E, T, V> {
+        let mut key = KeyBytes::new();
+        let value = value.encode(&mut key).map(|()| key);
+        async move {
+            match &self.cache {
+                Some(cache) => cache.invalidate_tag(field.column(), value?.as_slice()).await,
+                None => Ok(()),
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod nodes;
 mod processes;
+mod tags;
 mod writes;
 
 use std::sync::Arc;

@@ -22,6 +22,7 @@ pub struct RemoteCache {
     pub(super) value_bytes_max: usize,
     pub(super) compress_bytes_min: usize,
     pub(super) journal_names_max: usize,
+    pub(super) tags_max: usize,
     pub(super) failures_max: u32,
     pub(super) open_ms: u64,
 }
@@ -38,6 +39,7 @@ impl RemoteCache {
             value_bytes_max: 1 << 20,
             compress_bytes_min: 1_024,
             journal_names_max: 10_000,
+            tags_max: 10_000,
             failures_max: 5,
             open_ms: 1_000,
         }
@@ -73,6 +75,13 @@ impl RemoteCache {
     /// more, their tables are invalidated as a whole.
     pub fn journal_names_max(mut self, names: usize) -> Self {
         self.journal_names_max = names;
+        self
+    }
+
+    /// The most tags whose generations are kept in memory: 10,000 by default. Of more, they are asked
+    /// for again.
+    pub fn tags_max(mut self, tags: usize) -> Self {
+        self.tags_max = tags;
         self
     }
 

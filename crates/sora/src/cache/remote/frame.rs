@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use sora_core::{Cell, Date, Decimal, Error, ErrorKind, Result, Row, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::tagged::TagNumbers;
+
 /// What stands in front of a row, or of the knowledge that there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
@@ -13,6 +15,8 @@ pub(super) struct Head {
     pub(super) fingerprint: u64,
     /// That of the table when its load began.
     pub(super) generation: u64,
+    /// Those of its tags, likewise.
+    pub(super) tags: TagNumbers,
     /// When it is old, in milliseconds since 1970 by the clock of who put it there. It shortens what
     /// is kept in memory, and decides nothing else.
     pub(super) expires_ms: u64,
@@ -179,7 +183,8 @@ mod tests {
 
     use super::*;
 
-    const HEAD: Head = Head { fingerprint: 0x1234_5678_9abc_def0, generation: 7, expires_ms: 99 };
+    const HEAD: Head =
+        Head { fingerprint: 0x1234_5678_9abc_def0, generation: 7, tags: [0; 4], expires_ms: 99 };
 
     fn all_kinds() -> Vec<Value> {
         vec![

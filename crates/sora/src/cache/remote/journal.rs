@@ -233,8 +233,8 @@ mod tests {
     use super::*;
 
     fn table(name: &str) -> Arc<RemoteTable> {
-        let generation = Generation::new(RemoteName::new("generations", name.as_bytes()));
-        Arc::new(RemoteTable::new(name.into(), Arc::new(generation)))
+        let generation = |space| Arc::new(Generation::new(RemoteName::new(space, name.as_bytes())));
+        Arc::new(RemoteTable::new(name.into(), generation("generations"), generation("tagged")))
     }
 
     fn keys<'a>(keys: &'a [&'a str]) -> impl Iterator<Item = &'a [u8]> {

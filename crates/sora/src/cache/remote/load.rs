@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sora_core::remote::{Fill, RemoteName, Slot, Token};
+use sora_core::remote::{RemoteName, Slot, Token};
 use sora_core::{Operation, RowBuffer, Source};
 use tokio::time::{Instant, timeout};
 
@@ -12,10 +12,11 @@ use super::frame::{self, Head};
 use super::{RemoteTable, Shared, Tier};
 use crate::Table;
 use crate::cache::CacheMode;
-use crate::cache::landing::{Keep, Landing, LoadedRow, fail_all};
+use crate::cache::landing::{Keep, Landing};
 use crate::cache::memory::Erased;
 use crate::cache::numbers::{Counters, count};
 use crate::cache::space::Space;
+use crate::cache::tags::{self, TagNames};
 
 /// Loads rows that these landings wait for; `keys` has the key of each, in their order.
 ///
@@ -41,23 +42,24 @@ pub(in crate::cache) async fn lead(
     load.run(rows.collect()).await;
 }
 
-struct Load<'a> {
+/// A load of some rows.
+pub(super) struct Load<'a> {
     shared: &'a Shared,
-    space: &'a Space,
-    table: Table,
-    keys: RowBuffer,
-    mode: CacheMode,
+    pub(super) space: &'a Space,
+    pub(super) table: Table,
+    pub(super) keys: RowBuffer,
+    pub(super) mode: CacheMode,
     /// Of all leases that it takes.
-    token: Token,
-    location: &'static Location<'static>,
+    pub(super) token: Token,
+    pub(super) location: &'static Location<'static>,
 }
 
 /// A row that somebody waits for.
-struct Wanted {
-    landing: Landing,
+pub(super) struct Wanted {
+    pub(super) landing: Landing,
     /// Where its key is.
-    place: usize,
-    name: RemoteName,
+    pub(super) place: usize,
+    pub(super) name: RemoteName,
 }
 
 /// What is to be done for the rows that one look at the tier did not give.
@@ -71,8 +73,26 @@ struct Sorted {
     leased: Vec<Wanted>,
     /// Another process has.
     theirs: Vec<Wanted>,
+    /// They were found, and are good if none of their tags has been invalidated.
+    tagged: Vec<Tagged>,
     /// They are read from the store, put nowhere but in memory, and kept there so long.
     plain: Vec<(Wanted, Keep)>,
+}
+
+/// A row that was found, and what tags it.
+struct Tagged {
+    wanted: Wanted,
+    row: (Erased, u64),
+    head: Head,
+    names: TagNames,
+}
+
+/// What the rows were read under whose leases are held: it goes in their frames.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Read {
+    pub(super) generation: u64,
+    /// How often tags had been invalidated.
+    pub(super) tagged: u64,
 }
 
 /// What is waited before another process's load is looked for again: at first, and at most.
@@ -90,7 +110,7 @@ impl Load<'_> {
             if Instant::now() >= give_up {
                 // Whoever has the lease takes too long: its value, or none, is for others.
                 let plain = wanted.into_iter().map(|wanted| (wanted, Keep::Not)).collect();
-                return self.read_store(Vec::new(), plain, 0).await;
+                return self.read_store(Vec::new(), plain, Read::default()).await;
             }
             let keys = wanted.iter().map(|wanted| wanted.landing.key.clone()).collect();
             let change = self.shared.table.wait(keys);
@@ -108,43 +128,49 @@ impl Load<'_> {
         let mut sorted = Sorted::default();
         let wanted = self.keep_apart(wanted, &mut sorted);
         let keep = self.keep();
-        let mut generation = 0;
+        let mut read = Read::default();
         if self.mode.reads_remote() && !wanted.is_empty() {
-            renew(&wanted);
-            let names = names(&wanted);
-            let mut watch = self.table.watch(self.operation(), self.location);
-            match self.tier().fetch(self.table_of(), &names).await {
-                Ok((slots, known)) => {
-                    generation = known;
-                    let mut found = 0;
-                    for (wanted, slot) in wanted.into_iter().zip(slots) {
-                        found += self.sort(wanted, slot, generation, keep, &mut sorted);
-                    }
-                    match found {
-                        0 => watch.discard(),
-                        found => {
-                            watch.read_remote(found);
-                            watch.done();
-                        }
-                    }
-                }
-                Err(_) => {
-                    watch.discard();
-                    self.untold(wanted, &mut sorted);
-                }
-            }
+            read.generation = self.look(wanted, keep, &mut sorted).await;
         } else {
             // Refreshed: what stands there is replaced.
-            match self.tier().generation_of(self.table_of()).await {
-                Ok(known) => (generation, sorted.outdated) = (known, wanted),
+            match self.tier().number(&self.table_of().generation).await {
+                Ok(known) => (read.generation, sorted.outdated) = (known, wanted),
                 Err(_) => self.untold(wanted, &mut sorted),
             }
         }
         self.take_out(&mut sorted).await;
-        self.take_leases(&mut sorted, generation, keep).await;
+        read.tagged = self.count_tagged(&mut sorted).await;
+        self.take_leases(&mut sorted, read.generation, keep).await;
         let Sorted { leased, theirs, plain, .. } = sorted;
-        self.read_store(leased, plain, generation).await;
+        self.read_store(leased, plain, read).await;
         theirs
+    }
+
+    /// Looks rows up, lands what is there, and returns the generation of the table.
+    async fn look(&self, wanted: Vec<Wanted>, keep: Keep, sorted: &mut Sorted) -> u64 {
+        renew(&wanted);
+        let mut watch = self.table.watch(self.operation(), self.location);
+        let (slots, generation) = match self.tier().fetch(self.table_of(), &names(&wanted)).await {
+            Ok(looked) => looked,
+            Err(_) => {
+                watch.discard();
+                self.untold(wanted, sorted);
+                return 0;
+            }
+        };
+        let mut found = 0;
+        for (wanted, slot) in wanted.into_iter().zip(slots) {
+            found += self.sort(wanted, slot, generation, keep, sorted);
+        }
+        found += self.land_tagged(keep, sorted).await;
+        match found {
+            0 => watch.discard(),
+            found => {
+                watch.read_remote(found);
+                watch.done();
+            }
+        }
+        generation
     }
 
     /// Leaves out what the tier must not be asked of: what may be written this moment, and what it was
@@ -182,22 +208,19 @@ impl Load<'_> {
             // What is loaded now may be written behind it, and nobody will tell.
             Slot::Blocked => sorted.plain.push((wanted, Keep::Not)),
             Slot::Value(bytes) => match self.read(&bytes, generation) {
-                Held::Row(row, expires_ms) => {
-                    let counter = match row {
-                        Some(_) => &counters.remote_hits,
-                        None => &counters.remote_missing_hits,
-                    };
-                    count(counter);
-                    let keep = match keep {
-                        Keep::Long => Keep::For(self.left_ms(expires_ms)),
-                        keep => keep,
-                    };
-                    wanted.landing.land(row, Source::Remote, keep);
+                Held::Row(Some(row), head, names) if names.iter().any(Option::is_some) => {
+                    sorted.tagged.push(Tagged { wanted, row, head, names });
+                }
+                Held::Row(row, head, _) => {
+                    self.land_found(wanted, row, head, keep);
                     return 1;
                 }
                 // It stays for those who can read it.
                 Held::Foreign => {
                     count(&counters.remote_foreign);
+                    // Of its tags nobody would be told.
+                    let is_told = self.space.tags.is_empty();
+                    let keep = if is_told { keep } else { self.space.keep(self.mode) };
                     sorted.plain.push((wanted, keep));
                 }
                 Held::Outdated => {
@@ -220,16 +243,68 @@ impl Load<'_> {
         if frame.head.generation != generation {
             return Held::Outdated;
         }
-        if frame.head.fingerprint != self.table.schema().fingerprint() {
+        if frame.head.fingerprint != self.space.fingerprint {
             return Held::Foreign;
         }
         match frame.row(self.table.columns().len()) {
-            None => Held::Row(None, frame.head.expires_ms),
+            None => Held::Row(None, frame.head, TagNames::default()),
             Some(Err(())) => Held::Broken,
-            Some(Ok(row)) => match self.space.memory.decode(&row) {
-                Ok(decoded) => Held::Row(Some(decoded), frame.head.expires_ms),
-                Err(_) => Held::Broken,
-            },
+            Some(Ok(row)) => {
+                match (self.space.memory.decode(&row), tags::names(&self.space.tags, &row)) {
+                    (Ok(decoded), Ok(names)) => Held::Row(Some(decoded), frame.head, names),
+                    _ => Held::Broken,
+                }
+            }
+        }
+    }
+
+    /// Hands out what was found.
+    fn land_found(&self, wanted: Wanted, row: Option<(Erased, u64)>, head: Head, keep: Keep) {
+        let counters = self.counters();
+        count(if row.is_some() { &counters.remote_hits } else { &counters.remote_missing_hits });
+        let keep = match keep {
+            Keep::Long => Keep::For(self.left_ms(head.expires_ms)),
+            keep => keep,
+        };
+        wanted.landing.land(row, Source::Remote, keep);
+    }
+
+    /// Hands out what was found and has no tag that was invalidated since; returns how many rows.
+    async fn land_tagged(&self, keep: Keep, sorted: &mut Sorted) -> u64 {
+        let tagged = std::mem::take(&mut sorted.tagged);
+        if tagged.is_empty() {
+            return 0;
+        }
+        let names: Vec<&TagNames> = tagged.iter().map(|tagged| &tagged.names).collect();
+        let Ok((numbers, _)) = self.tier().tag_numbers(&names).await else {
+            self.untold(tagged.into_iter().map(|tagged| tagged.wanted).collect(), sorted);
+            return 0;
+        };
+        let mut landed = 0;
+        for (Tagged { wanted, row, head, .. }, numbers) in tagged.into_iter().zip(numbers) {
+            if head.tags == numbers {
+                self.land_found(wanted, Some(row), head, keep);
+                landed += 1;
+            } else {
+                count(&self.counters().remote_outdated);
+                sorted.outdated.push(wanted);
+            }
+        }
+        landed
+    }
+
+    /// How often tags were invalidated so far, if rows are about to be loaded that may have some.
+    async fn count_tagged(&self, sorted: &mut Sorted) -> u64 {
+        if self.space.tags.is_empty() || sorted.empty.is_empty() {
+            return 0;
+        }
+        match self.tier().number(&self.table_of().tagged).await {
+            Ok(number) => number,
+            Err(_) => {
+                let empty = std::mem::take(&mut sorted.empty);
+                self.untold(empty, sorted);
+                0
+            }
         }
     }
 
@@ -265,118 +340,12 @@ impl Load<'_> {
                         slot => _ = self.sort(wanted, slot, generation, keep, sorted),
                     }
                 }
+                self.land_tagged(keep, sorted).await;
                 let again = sorted.outdated.drain(..);
                 sorted.theirs.extend(again);
             }
             Err(_) => self.untold(empty, sorted),
         }
-    }
-
-    /// Reads rows of the store, and fills those in whose leases are held.
-    async fn read_store(&self, leased: Vec<Wanted>, plain: Vec<(Wanted, Keep)>, generation: u64) {
-        if leased.is_empty() && plain.is_empty() {
-            return;
-        }
-        let to_fill = leased.len();
-        let wanted = leased.iter().chain(plain.iter().map(|(wanted, _)| wanted));
-        let keys =
-            self.keys.pick(wanted.map(|wanted| wanted.place).collect::<Vec<_>>().into_iter());
-        let rows = match keys {
-            Ok(keys) => self.space.load_rows(&self.table, keys, to_fill > 0, self.location).await,
-            Err(error) => Err(error),
-        };
-        let mut rows = match rows {
-            Ok(rows) => rows,
-            Err(error) => {
-                if to_fill > 0 {
-                    self.tier().release(&names(&leased), self.token).await;
-                }
-                let plain = plain.into_iter().map(|(wanted, _)| wanted);
-                return fail_all(leased.into_iter().chain(plain).map(|it| it.landing), &error);
-            }
-        };
-        for ((wanted, keep), row) in plain.into_iter().zip(rows.split_off(to_fill)) {
-            wanted.landing.land(row.map(|row| row.decoded), Source::Store, keep);
-        }
-        if to_fill > 0 {
-            self.fill(leased, rows, generation).await;
-        }
-    }
-
-    /// Puts rows in the tier, and lands them as it says.
-    async fn fill(&self, leased: Vec<Wanted>, rows: Vec<Option<LoadedRow>>, generation: u64) {
-        let counters = self.counters();
-        let untold = self.space.keep(self.mode);
-        let (mut fills, mut filled, mut given_back) = (Vec::new(), Vec::new(), Vec::new());
-        for (wanted, row) in leased.into_iter().zip(rows) {
-            let framed = match &row {
-                Some(row) => {
-                    row.encoded.as_deref().and_then(|cells| self.frame(Some(cells), generation))
-                }
-                None => self.frame(None, generation),
-            };
-            match framed {
-                Some((value, time_to_live_ms)) => {
-                    fills.push(Fill { name: wanted.name, value, time_to_live_ms });
-                    filled.push((wanted.landing, row));
-                }
-                None => {
-                    count(&counters.remote_too_large);
-                    given_back.push(wanted.name);
-                    let row = row.map(|row| row.decoded);
-                    // Nothing stands there that somebody could be told of.
-                    wanted.landing.land(row, Source::Store, untold);
-                }
-            }
-        }
-        if !given_back.is_empty() {
-            self.tier().release(&given_back, self.token).await;
-        }
-        if fills.is_empty() {
-            return;
-        }
-        let told = self.keep();
-        let answers = match self.tier().fill(fills, self.token).await {
-            Ok(answers) => answers.into_iter().map(Some).collect(),
-            Err(_) => vec![None; filled.len()],
-        };
-        for ((landing, row), answer) in filled.into_iter().zip(answers) {
-            let keep = match answer {
-                Some(true) => {
-                    count(&counters.remote_fills);
-                    told
-                }
-                // Somebody has written the row meanwhile.
-                Some(false) => {
-                    count(&counters.remote_fills_refused);
-                    Keep::Not
-                }
-                None => untold,
-            };
-            landing.land(row.map(|row| row.decoded), Source::Store, keep);
-        }
-    }
-
-    /// The frame of a row, and how long it stays; none if it is too large, or is not to be there.
-    fn frame(&self, encoded: Option<&[u8]>, generation: u64) -> Option<(Vec<u8>, u64)> {
-        let (policy, config) = (&self.space.policy, &self.tier().config);
-        let time_ms = match encoded {
-            Some(_) => policy.remote_time_to_live_ms,
-            None => policy.remote_time_to_live_ms.min(policy.missing_time_to_live_ms),
-        };
-        let is_small = encoded.is_none_or(|encoded| encoded.len() <= config.value_bytes_max);
-        if time_ms == 0 || !is_small {
-            return None;
-        }
-        // For ever, to any server.
-        let time_ms = time_ms.min(365 * 24 * 3_600 * 1_000);
-        let head = Head {
-            fingerprint: self.table.schema().fingerprint(),
-            generation,
-            expires_ms: self.space.time.wall_ms().saturating_add(time_ms),
-        };
-        let sealed = frame::seal(head, encoded, config.compress_bytes_min).ok()?;
-        Some((sealed, time_ms))
     }
 
     /// What the tier does not answer of is read from the store.
@@ -386,7 +355,7 @@ impl Load<'_> {
     }
 
     /// How long memory keeps what the tier tells the changes of.
-    fn keep(&self) -> Keep {
+    pub(super) fn keep(&self) -> Keep {
         match self.tier().config.remote.capability().tracks {
             true if self.mode.fills() => Keep::Long,
             _ => self.space.keep(self.mode),
@@ -403,23 +372,23 @@ impl Load<'_> {
         if self.keys.len() == 1 { Operation::Get } else { Operation::GetMany }
     }
 
-    fn counters(&self) -> &Counters {
+    pub(super) fn counters(&self) -> &Counters {
         &self.space.counters
     }
 
-    fn tier(&self) -> &Tier {
+    pub(super) fn tier(&self) -> &Tier {
         &self.shared.tier
     }
 
-    fn table_of(&self) -> &RemoteTable {
+    pub(super) fn table_of(&self) -> &RemoteTable {
         &self.shared.table
     }
 }
 
 /// What stands under a name.
 enum Held {
-    /// A row, or that there is none, and when it is old.
-    Row(Option<(Erased, u64)>, u64),
+    /// A row, or that there is none, and what tags it.
+    Row(Option<(Erased, u64)>, Head, TagNames),
     /// A row by another schema.
     Foreign,
     /// A row of an older generation.
@@ -428,7 +397,7 @@ enum Held {
     Broken,
 }
 
-fn names(wanted: &[Wanted]) -> Vec<RemoteName> {
+pub(super) fn names(wanted: &[Wanted]) -> Vec<RemoteName> {
     wanted.iter().map(|wanted| wanted.name.clone()).collect()
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct RemoteTable {
     /// What the names of its rows are part of.
     pub(super) space: Arc<str>,
     pub(in crate::cache) generation: Arc<Generation>,
+    /// Counts the invalidations of its tags.
+    pub(super) tagged: Arc<Generation>,
     members: RwLock<Vec<Weak<Space>>>,
     /// Who waits until somebody else has loaded a row.
     waiting: Mutex<Waiting>,
@@ -35,10 +37,15 @@ pub(super) struct Await<'a> {
 }
 
 impl RemoteTable {
-    pub(super) fn new(space: Arc<str>, generation: Arc<Generation>) -> Self {
+    pub(super) fn new(
+        space: Arc<str>,
+        generation: Arc<Generation>,
+        tagged: Arc<Generation>,
+    ) -> Self {
         Self {
             space,
             generation,
+            tagged,
             members: RwLock::default(),
             waiting: Mutex::default(),
             waited_for: AtomicUsize::new(0),
@@ -70,6 +77,12 @@ impl RemoteTable {
     /// All rows may have.
     pub(super) fn changed_all(&self) {
         self.generation.forget();
+        self.tagged.forget();
+        self.changed_rows();
+    }
+
+    /// Any rows may have, but not what invalidates all.
+    pub(super) fn changed_rows(&self) {
         self.each(Space::told_all);
         self.wake();
     }
@@ -77,6 +90,7 @@ impl RemoteTable {
     /// What was read before is suspect.
     pub(super) fn suspect(&self) {
         self.generation.forget();
+        self.tagged.forget();
         self.each(Space::suspect);
         self.wake();
     }

@@ -17,7 +17,9 @@ use super::breaker::{Breaker, BreakerState};
 use super::generation::Generation;
 use super::journal::{Journal, Work};
 use super::table::RemoteTable;
+use super::tagged::Tags;
 use crate::cache::numbers::count;
+use crate::cache::tags::Tag;
 use crate::cache::time::Time;
 
 /// A shared tier, and what this process knows of it.
@@ -27,6 +29,7 @@ pub(crate) struct Tier {
     pub(super) time: Time,
     pub(super) breaker: Breaker,
     pub(super) journal: Journal,
+    pub(super) tags: Tags,
     known: RwLock<Known>,
     /// Tells leases of this process from those of others, and the count from each other.
     id: u64,
@@ -44,6 +47,8 @@ struct Known {
     tables: HashMap<Arc<str>, Arc<RemoteTable>>,
     /// By their tables' names, in small letters.
     generations: HashMap<Box<[u8]>, Arc<Generation>>,
+    /// By what the names of the values of their tags are part of.
+    tag_spaces: HashMap<Arc<str>, Arc<RemoteTable>>,
 }
 
 /// How a shared tier does, as this process sees it.
@@ -80,6 +85,7 @@ impl Tier {
         let tier = Arc::new(Self {
             breaker: Breaker::new(config.failures_max, config.open_ms),
             journal: Journal::new(config.journal_names_max),
+            tags: Tags::new(config.tags_max),
             config,
             time,
             known: RwLock::default(),
@@ -109,7 +115,26 @@ impl Tier {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let space: Arc<str> = space.into();
         let table = known.tables.entry(space.clone());
-        Some(table.or_insert_with(|| Arc::new(RemoteTable::new(space, generation))).clone())
+        let new = || {
+            let tagged = format!("sora:tagged:{}", plain(&self.config.application));
+            let tagged = RemoteName::new(tagged, generation.name.key.clone());
+            let tagged = Arc::new(Generation::new(tagged));
+            Arc::new(RemoteTable::new(space, generation, tagged))
+        };
+        Some(table.or_insert_with(new).clone())
+    }
+
+    /// What the names of the values of a tag are part of.
+    pub(crate) fn tag_space(&self, table: &str, column: &str) -> String {
+        let application = plain(&self.config.application);
+        format!("sora:tag:{application}:{}:{}", plain(table), plain(column))
+    }
+
+    /// Hears of the tags of a table from now on.
+    pub(crate) fn hear_tags(&self, table: &Arc<RemoteTable>, tags: &[Tag]) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let spaces = tags.iter().map(|tag| (tag.space.clone(), table.clone()));
+        known.tag_spaces.extend(spaces);
     }
 
     /// Returns the generation of a table by its name.
@@ -186,17 +211,19 @@ impl Tier {
         checked(slots, names.len()).map(|slots| (slots, generation))
     }
 
-    /// The generation of a table. One round trip, if it is not known.
-    pub(super) async fn generation_of(&self, table: &RemoteTable) -> Result<u64> {
-        let asked = match table.generation.known(self.time.now_ms()) {
-            Ok(generation) => return Ok(generation),
+    /// A generation. One round trip, if it is not known.
+    pub(super) async fn number(&self, generation: &Generation) -> Result<u64> {
+        let asked = match generation.known(self.time.now_ms()) {
+            Ok(number) => return Ok(number),
             Err(asked) => asked,
         };
-        let counter = std::slice::from_ref(&table.generation.name);
-        let numbers = self.call(|| self.remote().counters(counter)).await?;
-        let generation = checked(numbers, 1)?[0];
-        table.generation.learn(asked, generation, self.told_until_ms());
-        Ok(generation)
+        let number = self.counters(std::slice::from_ref(&generation.name)).await?[0];
+        generation.learn(asked, number, self.told_until_ms());
+        Ok(number)
+    }
+
+    pub(super) async fn counters(&self, names: &[RemoteName]) -> Result<Vec<u64>> {
+        checked(self.call(|| self.remote().counters(names)).await?, names.len())
     }
 
     pub(super) async fn lease(&self, names: &[RemoteName], token: Token) -> Result<Vec<Slot>> {
@@ -225,15 +252,18 @@ impl Tier {
 
     /// Invalidates all rows of a table.
     pub(super) async fn bump(&self, generation: &Generation) -> Result<()> {
-        let counter = std::slice::from_ref(&generation.name);
-        let bumped = self.call(|| self.remote().bump(counter)).await;
+        let bumped = self.bump_names(std::slice::from_ref(&generation.name)).await;
         // What this process does is not told to it; and only what was read is told about.
         generation.forget();
-        bumped.map(drop)
+        bumped
+    }
+
+    pub(super) async fn bump_names(&self, names: &[RemoteName]) -> Result<()> {
+        self.call(|| self.remote().bump(names)).await.map(drop)
     }
 
     /// Until when what is read now is told about, or believed.
-    fn told_until_ms(&self) -> u64 {
+    pub(super) fn told_until_ms(&self) -> u64 {
         match self.config.remote.capability().tracks {
             true => u64::MAX,
             false => self.time.now_ms().saturating_add(self.config.untold_time_to_live_ms),
@@ -309,6 +339,13 @@ impl RemoteListener for Ear {
             table.changed(key);
             return;
         }
+        if let Some(table) = known.tag_spaces.get(space) {
+            return tier.tag_changed(table, &RemoteName::new(space, key));
+        }
+        if space.starts_with("sora:tagged:") {
+            let of_it = |table: &&Arc<RemoteTable>| *table.tagged.name.key == *key;
+            return known.tables.values().filter(of_it).for_each(|table| table.tagged.forget());
+        }
         let Some(generation) = known.generations.get(key) else { return };
         if *generation.name.space == *space {
             generation.forget();
@@ -320,6 +357,7 @@ impl RemoteListener for Ear {
     fn changed_all(&self) {
         if let Some(tier) = self.0.upgrade() {
             count(&tier.told);
+            tier.tags.forget_all();
             tier.each(RemoteTable::changed_all);
         }
     }
@@ -329,6 +367,7 @@ impl RemoteListener for Ear {
         count(&tier.gaps);
         tier.is_up.store(up, Ordering::Release);
         let known = tier.known.read().unwrap_or_else(PoisonError::into_inner);
+        tier.tags.forget_all();
         known.generations.values().for_each(|generation| generation.forget());
         known.tables.values().for_each(|table| table.suspect());
         drop(known);
