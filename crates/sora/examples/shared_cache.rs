@@ -105,6 +105,7 @@ async fn reader(redis: &str) -> Result {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "it is what the example is for")]
 fn say(text: &str) {
     println!("process {}: {text}", std::process::id());
 }

@@ -20,7 +20,7 @@ use super::landing::{Keep, Landing, Loaded, LoadedRow, fail_all};
 use super::memory::MemoryTier;
 use super::numbers::{CacheNumbers, Counters, count};
 use super::remote::{self, RemoteTag, Shared};
-use super::tags::{self, Tag};
+use super::tags::{self, Tag, TagNames};
 use super::time::Time;
 use super::{CacheMode, CachePolicy};
 use crate::key_bytes::KeyBytes;
@@ -405,7 +405,7 @@ impl Space {
 
     fn take_row(&self, row: &dyn Row, encodes: bool) -> Result<LoadedRow> {
         // What cannot be encoded is not shared.
-        let tags = tags::names(&self.tags, row)?;
+        let tags = if encodes { tags::names(&self.tags, row)? } else { TagNames::new() };
         let framed = if encodes { remote::encode(row).ok() } else { None };
         Ok(LoadedRow { decoded: self.memory.decode(row)?, encoded: framed, tags })
     }

@@ -23,8 +23,8 @@ pub(super) struct Tag {
 /// The most columns that tag rows of one table.
 pub(super) const TAGS_MAX: usize = 4;
 
-/// What tags a row, by the tag's place; a null does not.
-pub(super) type TagNames = [Option<RemoteName>; TAGS_MAX];
+/// What tags a row, by the tag's place; a null does not. Empty where nothing can.
+pub(super) type TagNames = Vec<Option<RemoteName>>;
 
 impl Tag {
     /// Finds the columns of a policy; `space` says what the names of a column's values are part of.
@@ -80,11 +80,7 @@ impl Tag {
 
 /// What tags a row.
 pub(super) fn names(tags: &[Tag], row: &dyn Row) -> Result<TagNames> {
-    let mut names = TagNames::default();
-    for (name, tag) in names.iter_mut().zip(tags) {
-        *name = tag.name(row)?;
-    }
-    Ok(names)
+    tags.iter().map(|tag| tag.name(row)).collect()
 }
 
 /// That of a schema and of the columns that tag its rows: rows of another are not decoded.

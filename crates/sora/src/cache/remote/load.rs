@@ -150,13 +150,11 @@ impl Load<'_> {
     async fn look(&self, wanted: Vec<Wanted>, keep: Keep, sorted: &mut Sorted) -> u64 {
         renew(&wanted);
         let mut watch = self.table.watch(self.operation(), self.location);
-        let (slots, generation) = match self.tier().fetch(self.table_of(), &names(&wanted)).await {
-            Ok(looked) => looked,
-            Err(_) => {
-                watch.discard();
-                self.untold(wanted, sorted);
-                return 0;
-            }
+        let looked = self.tier().fetch(self.table_of(), &names(&wanted)).await;
+        let Ok((slots, generation)) = looked else {
+            watch.discard();
+            self.untold(wanted, sorted);
+            return 0;
         };
         let mut found = 0;
         for (wanted, slot) in wanted.into_iter().zip(slots) {
