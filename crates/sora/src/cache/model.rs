@@ -3,6 +3,8 @@
 //! `cargo xtask model` runs it. The store is one number that a write makes larger; what is cached
 //! must never be smaller than what had been written when the look-up began.
 
+mod lease;
+
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
