@@ -82,7 +82,20 @@ where
     F: Fn(Vec<String>, u64) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    let rounds: Vec<_> = (1..=tasks as u64).map(|seed| look_up(keys(seed), count / tasks as u64)).collect();
+    let rounds: Vec<_> =
+        (1..=tasks as u64).map(|seed| look_up(keys(seed), count / tasks as u64)).collect();
+    driven(runtime, rounds)
+}
+
+/// The function that holds a loop of look-ups, as callgrind is told it.
+pub const LOOP: &str = "sides::driven";
+
+/// A function of its own, so that it has that name.
+#[inline(never)]
+fn driven<Fut>(runtime: &Runtime, rounds: Vec<Fut>) -> f64
+where
+    Fut: Future<Output = ()> + Send + 'static,
+{
     let started = Instant::now();
     runtime.block_on(async {
         let rounds: Vec<_> = rounds.into_iter().map(tokio::spawn).collect();

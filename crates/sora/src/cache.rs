@@ -28,7 +28,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sora_core::{Entity, LiveTable, Result, Schema};
 
 pub(crate) use self::coherence::Coherent;
-pub(crate) use self::entity::{Call, EntityCache, Miss};
+pub(crate) use self::entity::{Call, EntityCache};
 use self::memory::Memory;
 pub use self::mode::CacheMode;
 pub use self::numbers::CacheNumbers;

@@ -1,5 +1,8 @@
 //! Keys of rows as bytes, without an allocation for those of usual length.
 
+use std::hash::{Hash, Hasher};
+
+use quick_cache::Equivalent;
 use sora_core::{Cell, CellSink, Error, ErrorKind, Result, Row};
 
 /// The bytes of one key: equal keys are equal bytes, and only they.
@@ -15,6 +18,18 @@ pub(crate) struct KeyBytes {
     /// The first cell is of any length, and its length is not in front of it yet.
     is_bare: bool,
 }
+
+/// The bytes of a key that a map holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OwnKey(Box<[u8]>);
+
+/// The bytes that such a map is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyRef<'a>(pub(crate) &'a [u8]);
+
+/// The same, asked for by hits alone: the map's code for it has one caller, and is put in there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HitKey<'a>(pub(crate) &'a [u8]);
 
 /// Longer keys are allocated.
 const INLINE_MAX: usize = 64;
@@ -121,8 +136,86 @@ impl CellSink for KeyBytes {
     }
 }
 
+impl OwnKey {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl Hash for OwnKey {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_key(&self.0, state);
+    }
+}
+
+impl Hash for KeyRef<'_> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_key(self.0, state);
+    }
+}
+
+impl Hash for HitKey<'_> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_key(self.0, state);
+    }
+}
+
+impl Equivalent<OwnKey> for KeyRef<'_> {
+    #[inline]
+    fn equivalent(&self, key: &OwnKey) -> bool {
+        *self.0 == *key.0
+    }
+}
+
+impl Equivalent<OwnKey> for HitKey<'_> {
+    /// Compared by pieces that overlap: a call in the map's loop costs more than this does.
+    #[inline]
+    fn equivalent(&self, key: &OwnKey) -> bool {
+        let (left, right) = (self.0, &*key.0);
+        left.len() == right.len()
+            && match left.len() {
+                33.. => {
+                    let mut pairs = left.as_chunks::<16>().0.iter().zip(right.as_chunks::<16>().0);
+                    pairs.all(|(left, right)| left == right)
+                        && left.last_chunk::<16>() == right.last_chunk::<16>()
+                }
+                16.. => ends::<16>(left) == ends::<16>(right),
+                8.. => ends::<8>(left) == ends::<8>(right),
+                _ => left.iter().zip(right).all(|(left, right)| left == right),
+            }
+    }
+}
+
+/// The first and the last bytes of a key that has so many.
+#[inline]
+fn ends<const N: usize>(key: &[u8]) -> (Option<&[u8; N]>, Option<&[u8; N]>) {
+    (key.first_chunk(), key.last_chunk())
+}
+
+/// Hashes a key of usual length without a call: its two ends, which overlap, and its length, which keeps
+/// apart those whose ends are the same. The hasher is the map's own, foldhash, whose seeds are random in
+/// each process: who chooses keys cannot choose their hashes.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "all of a hit is one function")]
+fn hash_key<H: Hasher>(key: &[u8], state: &mut H) {
+    match ends(key) {
+        (Some(first), Some(last)) if key.len() <= 32 => {
+            state.write_u128(u128::from_ne_bytes(*first));
+            state.write_u128(u128::from_ne_bytes(*last));
+            state.write_usize(key.len());
+        }
+        // Nothing follows the bytes, so their length need not be put in front.
+        _ => state.write(key),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::hash::BuildHasher;
+
     use super::*;
 
     fn key(cells: &[Cell<'_>]) -> Vec<u8> {
@@ -166,5 +259,36 @@ mod tests {
         assert_eq!(bytes.len(), 8 + 8 + 200 + 8);
         assert!(bytes.starts_with(&number.to_le_bytes()) && bytes.ends_with(&number.to_le_bytes()));
         assert!(bytes[16..216].iter().all(|byte| *byte == b'x'));
+    }
+
+    #[test]
+    fn a_key_is_found_by_its_bytes_alone_at_any_length() {
+        let state = quick_cache::DefaultHashBuilder::default();
+        for len in 0..100u8 {
+            let bytes: Vec<u8> = (0..len).collect();
+            let own = OwnKey::new(&bytes);
+            let hash = state.hash_one(&own);
+            assert_eq!(hash, state.hash_one(KeyRef(&bytes)));
+            assert_eq!(hash, state.hash_one(HitKey(&bytes)));
+            assert!(KeyRef(&bytes).equivalent(&own) && HitKey(&bytes).equivalent(&own));
+            let mut others: Vec<Vec<u8>> = vec![bytes.repeat(2), [&bytes[..], &[0]].concat()];
+            others.extend((0..bytes.len()).map(|at| {
+                let mut other = bytes.clone();
+                other[at] ^= 0x80;
+                other
+            }));
+            for other in others.iter().filter(|other| **other != bytes) {
+                assert!(!HitKey(other).equivalent(&own), "{other:?} is not {bytes:?}");
+                assert_ne!(state.hash_one(HitKey(other)), hash, "{other:?} and {bytes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_with_the_same_ends_have_hashes_of_their_own() {
+        let state = quick_cache::DefaultHashBuilder::default();
+        let hashes: std::collections::HashSet<u64> =
+            (0..100).map(|len| state.hash_one(HitKey(&[b'x'; 100][..len]))).collect();
+        assert_eq!(hashes.len(), 100);
     }
 }

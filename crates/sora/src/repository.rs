@@ -2,6 +2,7 @@
 
 mod cached;
 mod change;
+mod look_up;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,6 +17,7 @@ use sora_core::{
 
 pub use self::cached::LookUp;
 pub(crate) use self::change::assignments;
+use self::look_up::look_up;
 use crate::Table;
 use crate::batch::EntityBatch;
 use crate::cache::{CacheMode, Call, EntityCache};
@@ -78,23 +80,7 @@ impl<E: Entity> Repository<E> {
         &self,
         key: K,
     ) -> impl Future<Output = Result<Option<Arc<E>>>> + Send {
-        let location = Location::caller();
-        async move {
-            if let Some(cache) = &self.cache {
-                let miss = match cache.fresh(&key, self.cache_mode) {
-                    Ok(found) => return Ok(Some(found)),
-                    Err(miss) => miss,
-                };
-                // Apart, so that the future of a hit is small.
-                let key = self.table.key(|out| key.encode_key(out));
-                let found = Box::pin(self.get_cached(cache, key, miss, location)).await;
-                return found.map(|(found, _)| found);
-            }
-            let key = self.table.key(|out| key.encode_key(out))?;
-            let mut sink = DecodeOne { row: None, decode: |row| E::decode(row) };
-            self.table.get_at(key, false, &mut sink, location).await?;
-            Ok(sink.row)
-        }
+        look_up(self, key, Location::caller())
     }
 
     /// Returns the entity with a key, or none, and locks its row against other writers until the end

@@ -25,18 +25,6 @@ pub(crate) struct EntityCache<E> {
 /// What memory answers: the entity, or that there is none.
 struct Answer<E>(Option<Arc<E>>);
 
-/// A look-up that is no plain hit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Miss {
-    /// Memory was not asked.
-    NotAsked,
-    /// It was.
-    Asked {
-        /// It is the one of many to be watched, and may be a hit.
-        is_sampled: bool,
-    },
-}
-
 /// From where, and how, a look-up was called.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
@@ -52,40 +40,59 @@ impl<E: Entity> EntityCache<E> {
 
     /// Answers a look-up of a fresh row. Nothing here waits or allocates.
     #[inline]
-    pub(crate) fn fresh<K: AsKey<E::Key>>(&self, key: &K, mode: CacheMode) -> Result<Arc<E>, Miss> {
-        if !mode.reads() {
-            return Err(Miss::NotAsked);
+    pub(crate) fn fresh<K: AsKey<E::Key>>(&self, key: &K, call: Call<'_>) -> Option<Arc<E>> {
+        if !call.mode.reads() {
+            return None;
         }
         if let Some(text) = key.text_key() {
             // A key of one text is its bytes.
-            return self.fresh_by(text.as_bytes());
+            return self.fresh_by(text.as_bytes(), call.table, call.location);
         }
         let mut bytes = KeyBytes::new();
         // What is no key is refused where it is loaded.
-        key.encode_key(&mut bytes).map_err(|_| Miss::NotAsked)?;
-        self.fresh_by(bytes.as_slice())
+        key.encode_key(&mut bytes).ok()?;
+        self.fresh_by(bytes.as_slice(), call.table, call.location)
     }
 
-    #[inline]
-    fn fresh_by(&self, key: &[u8]) -> Result<Arc<E>, Miss> {
-        let is_sampled = self.space.counters.look_up();
-        match self.memory.fresh(key, self.space.now_ms()) {
-            Some(found) if !is_sampled => Ok(found),
-            _ => Err(Miss::Asked { is_sampled }),
+    /// Counts a look-up, and answers it if the row is fresh: one function for all types of keys.
+    #[inline(never)]
+    fn fresh_by(
+        &self,
+        key: &[u8],
+        table: &Table,
+        location: &'static Location<'static>,
+    ) -> Option<Arc<E>> {
+        if self.space.counters.look_up() {
+            self.sample(key, table, location);
         }
+        self.memory.fresh(key, self.space.now_ms())
     }
 
-    /// Answers any other look-up.
+    /// Tells the observers of one look-up that memory answers, in place of many: one that is measured
+    /// apart, because the clock costs more than a look-up.
+    #[cold]
+    fn sample(&self, key: &[u8], table: &Table, location: &'static Location<'static>) {
+        let now_ms = self.space.now_ms();
+        let started = Instant::now();
+        let probe = self.memory.probe(key, now_ms);
+        let duration = started.elapsed();
+        let is_there = match probe {
+            Probe::Fresh(found) => found.is_some(),
+            Probe::Aging(..) => true,
+            Probe::Nothing => return,
+        };
+        table.sampled(Operation::Get, duration, is_there, location);
+    }
+
+    /// Answers a look-up that is no plain hit.
     pub(crate) async fn get(
         &self,
         key: RowBuffer,
-        miss: Miss,
         call: Call<'_>,
     ) -> Result<(Option<Arc<E>>, Source)> {
         let key = SpaceKey::new(key)?;
-        if let Miss::Asked { is_sampled } = miss
-            && let Some(Answer(found)) =
-                self.settle(&key.bytes, is_sampled, || Ok(key.clone()), call)
+        if call.mode.reads()
+            && let Some(Answer(found)) = self.settle(&key.bytes, || Ok(key.clone()), call)
         {
             return Ok((found, Source::Memory));
         }
@@ -114,10 +121,14 @@ impl<E: Entity> EntityCache<E> {
                 continue;
             }
             if call.mode.reads() {
-                let is_sampled = self.space.counters.look_up();
+                let bytes = bytes.as_slice();
+                if let Some(hit) = self.fresh_by(bytes, call.table, call.location) {
+                    slots[place] = Some(hit);
+                    continue;
+                }
                 let key = || key().and_then(SpaceKey::new);
-                if let Some(Answer(hit)) = self.settle(bytes.as_slice(), is_sampled, key, call) {
-                    slots[place] = hit;
+                if let Some(Answer(known)) = self.settle(bytes, key, call) {
+                    slots[place] = known;
                     continue;
                 }
             }
@@ -174,7 +185,6 @@ impl<E: Entity> EntityCache<E> {
     fn settle(
         &self,
         bytes: &[u8],
-        is_sampled: bool,
         key: impl FnOnce() -> Result<SpaceKey>,
         call: Call<'_>,
     ) -> Option<Answer<E>> {
@@ -203,12 +213,6 @@ impl<E: Entity> EntityCache<E> {
                 return None;
             }
         };
-        if is_sampled {
-            // It is looked up once more, to be measured: the clock costs more than the look-up.
-            let started = Instant::now();
-            drop(self.memory.probe(bytes, now_ms));
-            call.table.sampled(Operation::Get, started.elapsed(), found.is_some(), call.location);
-        }
         Some(Answer(found))
     }
 }

@@ -10,15 +10,15 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use sora_core::{Cell, CellSink, Entity, Error, ErrorKind, Result, Row};
 
 use super::CachePolicy;
-use crate::key_bytes::KeyBytes;
+use crate::key_bytes::{HitKey, KeyBytes, KeyRef, OwnKey};
 
 /// A value of an entity whose type is not known here.
 pub(crate) type Erased = Arc<dyn Any + Send + Sync>;
 
 /// The entities of a table by the bytes of their keys, and the keys that have none.
 pub(crate) struct Memory<E> {
-    present: Cache<Box<[u8]>, Held<E>, ByBytes>,
-    missing: Cache<Box<[u8]>, Times>,
+    present: Cache<OwnKey, Held<E>, ByBytes>,
+    missing: Cache<OwnKey, Times>,
     /// What was cached before it changed is not fresh any more, and is taken out when it is met.
     era: AtomicU64,
     /// The era that began when all was last known to have changed: what is older is not handed out
@@ -121,16 +121,18 @@ impl<E: Entity> Memory<E> {
     }
 
     /// Looks for a fresh row. No allocation, no lock but that of the map's part.
+    ///
+    /// The map's code is put in here, as long as nobody else asks for a [`HitKey`].
     #[inline]
     pub(super) fn fresh(&self, key: &[u8], now_ms: u64) -> Option<Arc<E>> {
-        let held = self.present.get(key)?;
+        let held = self.present.get(&HitKey(key))?;
         let is_fresh = now_ms < held.times.lives.refresh_ms && self.is_current(held.times);
         is_fresh.then_some(held.value)
     }
 
-    /// Looks for all that is known of a key.
+    /// Looks for all that is known of a key, and leaves it as used as it is.
     pub(super) fn probe(&self, key: &[u8], now_ms: u64) -> Probe<E> {
-        match self.present.get(key) {
+        match self.present.peek(&KeyRef(key)) {
             Some(held) if now_ms < held.times.lives.refresh_ms && self.is_current(held.times) => {
                 Probe::Fresh(Some(held.value))
             }
@@ -150,7 +152,7 @@ impl<E: Entity> Memory<E> {
     }
 
     fn probe_missing(&self, key: &[u8], now_ms: u64) -> Probe<E> {
-        match self.missing.get(key) {
+        match self.missing.get(&KeyRef(key)) {
             Some(times) if now_ms < times.lives.fresh_ms && self.is_current(times) => {
                 Probe::Fresh(None)
             }
@@ -179,12 +181,12 @@ impl<E: Entity> MemoryTier for Memory<E> {
 
     fn fill(&self, key: &[u8], value: Option<&(Erased, u64)>, lives: Lives) -> bool {
         // Whatever else was known of the key is not true any more, also where nothing is kept.
-        self.missing.remove(key);
+        self.missing.remove(&KeyRef(key));
         let times = Times { lives, era: self.era.load(Ordering::Acquire) };
         let Some((value, bytes)) = value else {
-            self.present.remove(key);
+            self.present.remove(&KeyRef(key));
             if self.policy.missing_entries_max > 0 && lives.gone_ms > 0 {
-                self.missing.insert(key.into(), times);
+                self.missing.insert(OwnKey::new(key), times);
             }
             return true;
         };
@@ -192,24 +194,24 @@ impl<E: Entity> MemoryTier for Memory<E> {
         let fits = weight <= self.present.shard_capacity() && self.policy.entries_max > 0;
         match value.clone().downcast::<E>() {
             Ok(value) if fits && lives.gone_ms > 0 => {
-                self.present.insert(key.into(), Held { value, times, weight });
+                self.present.insert(OwnKey::new(key), Held { value, times, weight });
                 true
             }
             _ => {
-                self.present.remove(key);
+                self.present.remove(&KeyRef(key));
                 fits
             }
         }
     }
 
     fn remove(&self, key: &[u8]) {
-        self.missing.remove(key);
+        self.missing.remove(&KeyRef(key));
         if !self.policy.stale_after_write {
-            self.present.remove(key);
-        } else if let Some(mut held) = self.present.peek(key) {
+            self.present.remove(&KeyRef(key));
+        } else if let Some(mut held) = self.present.peek(&KeyRef(key)) {
             // Never fresh again, and kept for when the store fails.
             held.times.era = u64::MAX;
-            self.present.insert(key.into(), held);
+            self.present.insert(OwnKey::new(key), held);
         }
     }
 
@@ -233,7 +235,7 @@ impl<E: Entity> MemoryTier for Memory<E> {
     }
 
     fn stale(&self, key: &[u8], now_ms: u64) -> Option<Erased> {
-        let held = self.present.peek(key)?;
+        let held = self.present.peek(&KeyRef(key))?;
         let cleared = self.cleared.load(Ordering::Acquire);
         let is_allowed = self.policy.stale_after_write || held.times.era >= cleared;
         (is_allowed && now_ms < held.times.lives.gone_ms).then_some(held.value as Erased)
@@ -299,8 +301,8 @@ impl<E> Clone for Held<E> {
     }
 }
 
-impl<E> Weighter<Box<[u8]>, Held<E>> for ByBytes {
-    fn weight(&self, _: &Box<[u8]>, held: &Held<E>) -> u64 {
+impl<E> Weighter<OwnKey, Held<E>> for ByBytes {
+    fn weight(&self, _: &OwnKey, held: &Held<E>) -> u64 {
         held.weight
     }
 }

@@ -3,11 +3,11 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use sora_core::{AsKey, ColumnType, Entity, Field, Operand, Result, RowBuffer, Source};
+use sora_core::{AsKey, ColumnType, Entity, Field, Operand, Result, Source};
 
 use super::Repository;
-use crate::cache::{CacheMode, CacheNumbers, Call, EntityCache, Miss};
-use crate::collect::DecodeOne;
+use super::look_up::look_up_from;
+use crate::cache::{CacheMode, CacheNumbers, EntityCache};
 use crate::key_bytes::KeyBytes;
 
 /// The answer to a look-up, and where it comes from.
@@ -46,17 +46,8 @@ impl<E: Entity> Repository<E> {
         key: K,
     ) -> impl Future<Output = Result<LookUp<E>>> + Send {
         let location = Location::caller();
-        let miss = match &self.cache {
-            Some(cache) => cache.fresh(&key, self.cache_mode),
-            None => Err(Miss::NotAsked),
-        };
-        let key = self.table.key(|out| key.encode_key(out));
         async move {
-            let (entity, source) = match (&self.cache, miss) {
-                (_, Ok(entity)) => (Some(entity), Source::Memory),
-                (Some(cache), Err(miss)) => self.get_cached(cache, key, miss, location).await?,
-                (None, Err(_)) => (self.get_uncached(key?, location).await?, Source::Store),
-            };
+            let (entity, source) = look_up_from(self, key, location).await?;
             let staleness_max_ms = match source {
                 Source::Store => 0,
                 _ => self.cache_staleness_max_ms().unwrap_or(0),
@@ -128,30 +119,5 @@ impl<E: Entity> Repository<E> {
                 None => Ok(()),
             }
         }
-    }
-
-    /// Answers a look-up that was no plain hit.
-    pub(super) async fn get_cached(
-        &self,
-        cache: &EntityCache<E>,
-        key: Result<RowBuffer>,
-        miss: Miss,
-        location: &'static Location<'static>,
-    ) -> Result<(Option<Arc<E>>, Source)> {
-        if self.cache_mode != CacheMode::Bypass {
-            let call = Call { table: &self.table, mode: self.cache_mode, location };
-            return cache.get(key?, miss, call).await;
-        }
-        Ok((self.get_uncached(key?, location).await?, Source::Store))
-    }
-
-    async fn get_uncached(
-        &self,
-        key: RowBuffer,
-        location: &'static Location<'static>,
-    ) -> Result<Option<Arc<E>>> {
-        let mut sink = DecodeOne { row: None, decode: |row| E::decode(row) };
-        self.table.get_at(key, false, &mut sink, location).await?;
-        Ok(sink.row)
     }
 }
