@@ -12,6 +12,7 @@ mod model;
 mod numbers;
 mod policy;
 mod remote;
+mod row;
 mod space;
 mod sync;
 mod tags;
@@ -29,13 +30,14 @@ use sora_core::{Entity, LiveTable, Result, Schema};
 
 pub(crate) use self::coherence::Coherent;
 pub(crate) use self::entity::{Call, EntityCache};
-use self::memory::Memory;
+use self::memory::{Kept, Memory};
 pub use self::mode::CacheMode;
 pub use self::numbers::CacheNumbers;
 pub(crate) use self::numbers::SAMPLE;
 pub use self::policy::CachePolicy;
 pub use self::remote::{BreakerState, RemoteCache, RemoteState};
 use self::remote::{Generation, Shared, Tier};
+pub(crate) use self::row::{CachedRow, are_keys};
 use self::space::Space;
 use self::tags::Tag;
 use self::time::Time;
@@ -169,7 +171,7 @@ impl Caches {
     /// # Errors
     ///
     /// If its rows cannot be tagged as the policy says.
-    pub(crate) fn open<E: Entity>(
+    pub(crate) fn open<E: Kept>(
         &self,
         schema: &Schema,
         live: &LiveTable,

@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod batch;
+mod cached;
 mod children;
 mod group;
 mod key;
@@ -14,7 +15,7 @@ mod write_where;
 
 use std::fmt;
 use std::panic::Location;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use sora_core::provider::Capability;
@@ -29,7 +30,7 @@ pub use stream::{RowStream, StreamOptions};
 
 use self::group::{GroupCommit, Groups};
 use self::lookup::{Lookup, Lookups};
-use crate::cache::SAMPLE;
+use crate::cache::{CachedRow, EntityCache, SAMPLE};
 use crate::client::Store;
 use crate::request;
 use crate::transaction::Transaction;
@@ -57,6 +58,8 @@ struct Inner {
     lookups: Option<Arc<Lookups>>,
     /// Where single writes join, likewise.
     groups: Option<Arc<Groups>>,
+    /// What is kept of its rows, once it is asked for one by its key.
+    rows: OnceLock<Option<EntityCache<CachedRow>>>,
 }
 
 impl Table {
@@ -71,7 +74,8 @@ impl Table {
         let capability = store.provider.capability();
         let lookups = Lookup::lanes(capability.lookup_lanes, capability.keys_max);
         let groups = GroupCommit::lanes(capability.write_lanes, capability.rows_max);
-        let inner = Inner { store, schema, columns, key, binding, lookups, groups };
+        let rows = OnceLock::new();
+        let inner = Inner { store, schema, columns, key, binding, lookups, groups, rows };
         Ok(Self { inner: Arc::new(inner), transaction: None })
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use sora_core::{AsKey, Entity, Operation, Result, Row, RowBuffer, Source};
 
-use super::memory::{Memory, Probe, typed};
+use super::memory::{Kept, Memory, Probe, typed};
 use super::numbers::count;
 use super::space::{Space, SpaceKey};
 use super::touched::{Touched, UnderWay};
@@ -33,30 +33,14 @@ pub(crate) struct Call<'a> {
     pub(crate) location: &'static Location<'static>,
 }
 
-impl<E: Entity> EntityCache<E> {
+impl<E: Kept> EntityCache<E> {
     pub(super) fn new(space: Arc<Space>, memory: Arc<Memory<E>>) -> Self {
         Self { space, memory }
     }
 
-    /// Answers a look-up of a fresh row. Nothing here waits or allocates.
-    #[inline]
-    pub(crate) fn fresh<K: AsKey<E::Key>>(&self, key: &K, call: Call<'_>) -> Option<Arc<E>> {
-        if !call.mode.reads() {
-            return None;
-        }
-        if let Some(text) = key.text_key() {
-            // A key of one text is its bytes.
-            return self.fresh_by(text.as_bytes(), call.table, call.location);
-        }
-        let mut bytes = KeyBytes::new();
-        // What is no key is refused where it is loaded.
-        key.encode_key(&mut bytes).ok()?;
-        self.fresh_by(bytes.as_slice(), call.table, call.location)
-    }
-
     /// Counts a look-up, and answers it if the row is fresh: one function for all types of keys.
     #[inline(never)]
-    fn fresh_by(
+    pub(super) fn fresh_by(
         &self,
         key: &[u8],
         table: &Table,
@@ -214,6 +198,24 @@ impl<E: Entity> EntityCache<E> {
             }
         };
         Some(Answer(found))
+    }
+}
+
+impl<E: Entity> EntityCache<E> {
+    /// Answers a look-up of a fresh row. Nothing here waits or allocates.
+    #[inline]
+    pub(crate) fn fresh<K: AsKey<E::Key>>(&self, key: &K, call: Call<'_>) -> Option<Arc<E>> {
+        if !call.mode.reads() {
+            return None;
+        }
+        if let Some(text) = key.text_key() {
+            // A key of one text is its bytes.
+            return self.fresh_by(text.as_bytes(), call.table, call.location);
+        }
+        let mut bytes = KeyBytes::new();
+        // What is no key is refused where it is loaded.
+        key.encode_key(&mut bytes).ok()?;
+        self.fresh_by(bytes.as_slice(), call.table, call.location)
     }
 }
 

@@ -10,6 +10,7 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use sora_core::{Cell, CellSink, Entity, Error, ErrorKind, Result, Row};
 
 use super::CachePolicy;
+use super::tags::Tag;
 use crate::key_bytes::{HitKey, KeyBytes, KeyRef, OwnKey};
 
 /// A value of an entity whose type is not known here.
@@ -29,6 +30,32 @@ pub(crate) struct Memory<E> {
     weight_min: u64,
 }
 
+/// What is kept of a row: an entity, or the row as it is.
+pub(crate) trait Kept: Sized + Send + Sync + 'static {
+    /// Makes it of a row.
+    fn of(row: &dyn Row) -> Result<Self>;
+
+    /// Writes its cells.
+    fn cells(&self, out: &mut dyn CellSink) -> Result<()>;
+
+    /// Which of them is that of a column that tags rows.
+    fn place(tag: &Tag) -> usize;
+}
+
+impl<E: Entity> Kept for E {
+    fn of(row: &dyn Row) -> Result<Self> {
+        Self::decode(row)
+    }
+
+    fn cells(&self, out: &mut dyn CellSink) -> Result<()> {
+        self.encode(out)
+    }
+
+    fn place(tag: &Tag) -> usize {
+        usize::from(tag.column)
+    }
+}
+
 /// What the parts of the cache do that know no entity.
 pub(crate) trait MemoryTier: fmt::Debug + Send + Sync {
     /// Makes a row an entity, and says how many bytes its cells have.
@@ -43,8 +70,8 @@ pub(crate) trait MemoryTier: fmt::Debug + Send + Sync {
     /// Takes all out.
     fn clear(&self);
 
-    /// Takes out all rows whose column, of the schema, has this value as a key.
-    fn remove_tagged(&self, column: u16, value: &[u8]);
+    /// Takes out all rows whose tag has this value, as the bytes of a key.
+    fn remove_tagged(&self, tag: &Tag, value: &[u8]);
 
     /// Takes all for possibly changed: nothing is fresh any more, and all may be handed out because
     /// the store has failed.
@@ -98,7 +125,7 @@ struct ByBytes;
 /// What an entry needs beside its cells: its place in the map, its key's and its value's headers.
 const OVERHEAD_BYTES: u64 = 160;
 
-impl<E: Entity> Memory<E> {
+impl<E: Kept> Memory<E> {
     pub(super) fn new(policy: CachePolicy) -> Self {
         let entries = policy.entries_max.max(1);
         let bytes = policy.bytes_max.max(1);
@@ -166,7 +193,7 @@ impl<E: Entity> Memory<E> {
     }
 }
 
-impl<E: Entity> MemoryTier for Memory<E> {
+impl<E: Kept> MemoryTier for Memory<E> {
     fn decode(&self, row: &dyn Row) -> Result<(Erased, u64)> {
         let mut bytes = size_of::<E>() as u64 + OVERHEAD_BYTES;
         for position in 0..row.width() {
@@ -176,7 +203,7 @@ impl<E: Entity> MemoryTier for Memory<E> {
                 _ => 0,
             };
         }
-        Ok((Arc::new(E::decode(row)?), bytes))
+        Ok((Arc::new(E::of(row)?), bytes))
     }
 
     fn fill(&self, key: &[u8], value: Option<&(Erased, u64)>, lives: Lives) -> bool {
@@ -220,11 +247,11 @@ impl<E: Entity> MemoryTier for Memory<E> {
         self.cleared.fetch_max(era, Ordering::AcqRel);
     }
 
-    fn remove_tagged(&self, column: u16, value: &[u8]) {
+    fn remove_tagged(&self, tag: &Tag, value: &[u8]) {
         self.present.retain(|_, held| {
-            let mut cell = OneCell { left: usize::from(column), key: KeyBytes::new() };
+            let mut cell = OneCell { left: E::place(tag), key: KeyBytes::new() };
             // What cannot be told is taken out.
-            held.value.encode(&mut cell).is_ok() && cell.key.as_slice() != value
+            held.value.cells(&mut cell).is_ok() && cell.key.as_slice() != value
         });
         // Of what is not there it is not known whether it would have the value.
         self.missing.clear();
@@ -331,7 +358,7 @@ impl CellSink for OneCell {
 }
 
 /// Returns a value as one of its entity.
-pub(super) fn typed<E: Entity>(value: Erased) -> Result<Arc<E>> {
+pub(super) fn typed<E: Kept>(value: Erased) -> Result<Arc<E>> {
     value.downcast::<E>().map_err(|_| {
         Error::new(ErrorKind::Internal, "the cache of one entity holds a value of another")
     })

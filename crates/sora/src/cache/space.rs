@@ -245,7 +245,7 @@ impl Space {
             return Err(Error::new(ErrorKind::InvalidInput, message));
         };
         count(&self.counters.cleared);
-        self.fence.begin_write_of_all(|| self.memory.remove_tagged(column, value));
+        self.fence.begin_write_of_all(|| self.memory.remove_tagged(tag, value));
         let under_way = OfAll(self);
         if let Some(Shared { tier, table }) = &self.shared {
             RemoteTag::new(tier, table, tag.name_of(value)).bump().await;

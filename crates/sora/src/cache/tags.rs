@@ -11,11 +11,11 @@ use crate::key_bytes::KeyBytes;
 
 /// A column that tags the rows of an entity.
 #[derive(Debug)]
-pub(super) struct Tag {
+pub(crate) struct Tag {
     /// Where it stands in the schema.
     pub(super) column: u16,
     /// Where it stands in a row that is read.
-    position: usize,
+    pub(super) position: usize,
     /// What the names of its values are part of in the tier that processes share.
     pub(super) space: Arc<str>,
 }

@@ -90,14 +90,15 @@ impl Table {
         self.explain_at(|| self.plan(query, false), analyze, Location::caller())
     }
 
-    /// Reads the row with a key into a sink, and says whether there is one. One round trip.
+    /// Reads the row with a key into a sink, and says whether there is one. One round trip, or none if
+    /// the table is cached and the row is in memory.
     #[track_caller]
     pub fn get<'a>(
         &'a self,
         key: RowBuffer,
         sink: &'a mut dyn RowSink,
     ) -> impl Future<Output = Result<bool>> + Send + 'a {
-        self.get_at(key, false, sink, Location::caller())
+        self.get_cached(key, sink, Location::caller())
     }
 
     /// Reads the row with a key into a sink and locks it against other writers until the end of the
@@ -128,7 +129,7 @@ impl Table {
     where
         F: FnMut(usize, &dyn Row) -> Result<()> + Send + 'a,
     {
-        self.get_many_at(keys, row, Location::caller())
+        self.get_many_cached(keys, row, Location::caller())
     }
 
     /// Looks a key up with others that wait, if the store's lanes are busy.

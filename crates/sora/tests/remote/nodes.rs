@@ -105,3 +105,20 @@ async fn a_table_with_no_time_there_is_in_memory_alone() {
     assert_eq!(other.items.look_up(1).await.expect("a row").source, Source::Store);
     assert_eq!(one.numbers().remote_fills, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_without_types_finds_what_an_entity_has_shared() {
+    let world = World::new().await;
+    let (one, other) = (world.node().await, world.node().await);
+    one.count(1).await;
+    let table = other.store.table("items").await.expect("a table");
+    let mut rows = sora::RowBuffer::new(3);
+    let key = table.key(|out| out.cell(sora::Cell::I64(1))).expect("a key");
+    assert!(table.get(key, &mut rows).await.expect("a look-up"));
+    assert_eq!(rows.row(0).expect("a row").get(1), sora::Cell::Text("n1"));
+    assert_eq!(one.numbers().loads, 1);
+    // What a table without types has loaded is there for the entity.
+    let key = table.key(|out| out.cell(sora::Cell::I64(2))).expect("a key");
+    assert!(table.get(key, &mut rows).await.expect("a look-up"));
+    assert_eq!(one.items.look_up(2).await.expect("a row").source, Source::Remote);
+}

@@ -71,6 +71,46 @@ async fn tables_that_know_no_types_keep_the_cache_true_as_well() {
     assert_eq!(bench.count(1).await, None);
 }
 
+#[tokio::test]
+async fn tables_that_know_no_types_are_cached_as_well() {
+    let bench = Bench::memory().await;
+    let table = bench.store.table("items").await.expect("a table");
+    let counts = async || {
+        let mut rows = crate::RowBuffer::new(3);
+        let key = |id| table.key(|out| crate::CellSink::cell(out, crate::Cell::I64(id)));
+        assert!(table.get(key(1).expect("a key"), &mut rows).await.expect("a look-up"));
+        assert!(!table.get(key(77).expect("a key"), &mut rows).await.expect("a look-up"));
+        let mut keys = table.key_intake().expect("keys");
+        for id in [2, 77, 1] {
+            keys.row(|out| out.cell(crate::Cell::I64(id))).expect("a key");
+        }
+        let mut places = Vec::new();
+        let take = |place: usize, row: &dyn crate::Row| {
+            places.push(place);
+            rows.push(row)
+        };
+        table.get_many(keys.finish(), take).await.expect("look-ups");
+        assert_eq!(places, [0, 2]);
+        rows.iter().map(|row| row.get(2).to_value()).collect::<Vec<_>>()
+    };
+    bench.held.take_reads();
+    let zero = crate::Value::I64(0);
+    assert_eq!(counts().await, [zero.clone(), zero.clone(), zero.clone()]);
+    assert_eq!(bench.held.take_reads(), 3);
+    assert_eq!(counts().await.len(), 3);
+    assert_eq!(bench.held.take_reads(), 0, "all was in memory");
+    bench.items.patch(1, [Item::COUNT.set(7)]).await.expect("written");
+    let seven = crate::Value::I64(7);
+    assert_eq!(counts().await, [seven.clone(), zero, seven]);
+    let tx = bench.store.begin().await.expect("begun");
+    bench.items.within(&tx).patch(1, [Item::COUNT.set(8)]).await.expect("written");
+    let mut rows = crate::RowBuffer::new(3);
+    let key = table.key(|out| out.cell(crate::Cell::I64(1))).expect("a key");
+    table.within(&tx).get(key, &mut rows).await.expect("a look-up");
+    let inside = rows.row(0).expect("a row").get(2).to_value();
+    assert_eq!(inside, crate::Value::I64(8), "inside it its own writes are seen");
+}
+
 #[cfg(feature = "sqlite")]
 /// Another entity of the same table, by another key.
 #[derive(Clone, Debug, Entity, PartialEq)]
