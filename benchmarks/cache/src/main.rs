@@ -3,6 +3,7 @@
 //! All hold 50,000 rows behind an `Arc`, by text keys, and are asked for them at random; the keys are
 //! given by reference. Sora is asked through `Repository::get`, with an observer attached.
 
+mod remote;
 mod sides;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const USAGE: &str = "usage: sora-benchmarks-cache WHAT
   instructions   of one look-up, and allocations in all of them, by callgrind (valgrind must be installed)
   wall           9 interleaved rounds of 1,000,000 look-ups each, one task and two
+  remote         9 interleaved pairs of single look-ups in the Redis tier and by the redis crate itself
+                 (redis-server must be installed); `remote direct|tier TASKS SECONDS` runs one side alone
   probe SIDE N   N look-ups of one side: what the others run";
 
 /// The one that others are compared with.
@@ -28,6 +31,10 @@ fn main() -> Result<()> {
     match *arguments {
         ["instructions"] => instructions(),
         ["wall"] => wall(),
+        ["remote"] => remote::compare(),
+        ["remote", side, tasks, seconds] => {
+            remote::alone(side, tasks.parse()?, seconds.parse()?)
+        }
         ["probe", side, count] => sides::find(side)?.probe(count.parse()?),
         _ => Err(USAGE.into()),
     }
