@@ -17,8 +17,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const USAGE: &str = "usage: sora-benchmarks-cache WHAT
   instructions   of one look-up, and allocations in all of them, by callgrind (valgrind must be installed)
   wall           9 interleaved rounds of 1,000,000 look-ups each, one task and two
-  remote         9 interleaved pairs of single look-ups in the Redis tier and by the redis crate itself
-                 (redis-server must be installed); `remote direct|tier TASKS SECONDS` runs one side alone
+  remote [TASKS] 9 interleaved pairs of single look-ups in the Redis tier and by the redis crate itself, of
+                 1, 16 and 256 tasks if it is not said (redis-server must be installed)
+  remote direct|tier|told TASKS SECONDS   one side alone; told is a tier with a listener
   probe SIDE N   N look-ups of one side: what the others run";
 
 /// The one that others are compared with.
@@ -31,10 +32,9 @@ fn main() -> Result<()> {
     match *arguments {
         ["instructions"] => instructions(),
         ["wall"] => wall(),
-        ["remote"] => remote::compare(),
-        ["remote", side, tasks, seconds] => {
-            remote::alone(side, tasks.parse()?, seconds.parse()?)
-        }
+        ["remote"] => [1, 16, 256].into_iter().try_for_each(remote::compare),
+        ["remote", tasks] => remote::compare(tasks.parse()?),
+        ["remote", side, tasks, seconds] => remote::alone(side, tasks.parse()?, seconds.parse()?),
         ["probe", side, count] => sides::find(side)?.probe(count.parse()?),
         _ => Err(USAGE.into()),
     }

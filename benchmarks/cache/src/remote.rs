@@ -1,8 +1,8 @@
 //! Look-ups of single keys in the Redis tier, beside `GET` on a connection of the same client.
 //!
-//! Both share one server of their own, on this machine, and have 10,000 values of 200 bytes each. The
-//! tier tracks what it reads; the connection does not. A round is all look-ups of one side: each task
-//! asks for its next key when it has the last one.
+//! All share one server of their own, on this machine, and have 10,000 values of 200 bytes. A server
+//! that somebody listens to tracks what is read, so the tier is measured without a listener and with
+//! one. A round is all look-ups of one side: each task asks for its next key when it has the last one.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo};
 use rustix::time::{ClockId, clock_gettime};
-use sora_core::remote::{Fill, Remote as _, RemoteName, Slot, Token};
+use sora_core::remote::{Fill, Remote as _, RemoteListener, RemoteName, Slot, Token};
 use sora_redis::{RedisConfig, RedisTier};
 use sora_testbed::{Redis, RedisOptions};
 use tokio::runtime::{Builder, Runtime};
@@ -23,40 +23,35 @@ const VALUE: [u8; 200] = [7; 200];
 const TOKEN: Token = Token(1);
 const TIME_MS: u64 = 3_600_000;
 const PAIRS: usize = 9;
-const TASKS: [u64; 3] = [1, 16, 256];
 const ROUND: Duration = Duration::from_millis(1_000);
 
-/// Prints rates and CPU time of both sides, and the ratio of each pair with its quartiles.
-pub fn compare() -> Result<()> {
-    for tasks in TASKS {
-        let bench = Bench::start(tasks)?;
-        // Connections, pages of memory, and the server's table of what it tracks.
-        bench.round(Side::Direct, ROUND / 2)?;
-        bench.round(Side::Tier, ROUND / 2)?;
-        let (mut directs, mut tiers) = (Vec::new(), Vec::new());
-        for pair in 0..PAIRS {
-            // Neither is always the first.
-            if pair % 2 == 0 {
-                directs.push(bench.round(Side::Direct, ROUND)?);
-                tiers.push(bench.round(Side::Tier, ROUND)?);
-            } else {
-                tiers.push(bench.round(Side::Tier, ROUND)?);
-                directs.push(bench.round(Side::Direct, ROUND)?);
-            }
+/// Prints rates and CPU time of all sides, and the ratio of each pair with its quartiles.
+pub fn compare(tasks: u64) -> Result<()> {
+    let bench = Bench::start(tasks)?;
+    // Connections, pages of memory, and the server's table of what it tracks.
+    for (_, side) in SIDES {
+        bench.round(side, ROUND / 2)?;
+    }
+    let mut rounds = SIDES.map(|_| Vec::new());
+    for pair in 0..PAIRS {
+        for at in 0..SIDES.len() {
+            // None is always the first.
+            let at = if pair % 2 == 0 { at } else { SIDES.len() - 1 - at };
+            rounds[at].push(bench.round(SIDES[at].1, ROUND)?);
         }
-        println!("{tasks} tasks, {PAIRS} pairs");
-        for (name, rounds) in [("direct", &directs), ("tier", &tiers)] {
-            let [rate, client, server] =
-                FACTS.map(|(_, fact)| middle(rounds.iter().map(fact).collect()));
-            println!(
-                "  {name:>6} {rate:>9.0}/s  CPU each: client {client:.2} us, server {server:.2} us"
-            );
-        }
-        for (name, fact) in FACTS {
-            let ratios: Vec<f64> =
-                tiers.iter().zip(&directs).map(|(tier, direct)| fact(tier) / fact(direct)).collect();
+    }
+    println!("{tasks} tasks, {PAIRS} pairs");
+    for ((name, _), rounds) in SIDES.iter().zip(&rounds) {
+        let facts =
+            FACTS.map(|(_, fact)| quartiles(&rounds.iter().map(fact).collect::<Vec<_>>()).1);
+        println!("  {name:>6} {}", words(facts));
+    }
+    for ((side, _), rounds_of_it) in SIDES.iter().zip(&rounds).skip(1) {
+        for (name, fact) in &FACTS[..4] {
+            let pairs = rounds_of_it.iter().zip(&rounds[0]);
+            let ratios: Vec<f64> = pairs.map(|(own, direct)| fact(own) / fact(direct)).collect();
             let (low, middle, high) = quartiles(&ratios);
-            println!("  ratio of {name:<13} {middle:.3} (quartiles {low:.3} to {high:.3})");
+            println!("  {side:>6} / direct, {name:<12} {middle:.3} ({low:.3} to {high:.3})");
         }
     }
     Ok(())
@@ -64,32 +59,48 @@ pub fn compare() -> Result<()> {
 
 /// Runs one side alone for a number of seconds: what a profile is made of.
 pub fn alone(side: &str, tasks: u64, seconds: f64) -> Result<()> {
-    let side = match side {
-        "direct" => Side::Direct,
-        "tier" => Side::Tier,
-        _ => return Err(format!("there is no side {side:?}").into()),
-    };
+    let found = SIDES.iter().find(|(name, _)| *name == side);
+    let (_, side) = *found.ok_or_else(|| format!("there is no side {side:?}"))?;
     let round = Bench::start(tasks)?.round(side, Duration::from_secs_f64(seconds))?;
-    let [rate, client, server] = FACTS.map(|(_, fact)| fact(&round));
-    println!("{rate:.0}/s  CPU each: client {client:.2} us, server {server:.2} us");
+    println!("{}", words(FACTS.map(|(_, fact)| fact(&round))));
     Ok(())
 }
 
 /// What is said of a round.
-const FACTS: [(&str, fn(&Round) -> f64); 3] = [
-    ("rates", |round| round.count as f64 / round.wall.as_secs_f64()),
+const FACTS: [(&str, fn(&Round) -> f64); 5] = [
+    ("rate", |round| round.count as f64 / round.wall.as_secs_f64()),
     ("client's CPU", |round| round.client_s * 1e6 / round.count as f64),
     ("server's CPU", |round| round.server_s * 1e6 / round.count as f64),
+    ("CPU of both", |round| (round.client_s + round.server_s) * 1e6 / round.count as f64),
+    ("keys of a command", |round| round.count as f64 / round.commands),
 ];
 
-fn middle(values: Vec<f64>) -> f64 {
-    quartiles(&values).1
+fn words([rate, client, server, _, keys]: [f64; 5]) -> String {
+    format!(
+        "{rate:>9.0}/s  CPU of a key: client {client:.2} us, server {server:.2} us  \
+         keys of a command: {keys:.0}"
+    )
 }
 
 #[derive(Clone, Copy)]
 enum Side {
     Direct,
     Tier,
+    /// A tier that has a listener.
+    Told,
+}
+
+const SIDES: [(&str, Side); 3] =
+    [("direct", Side::Direct), ("tier", Side::Tier), ("told", Side::Told)];
+
+/// Hears what happens, and does nothing.
+#[derive(Debug)]
+struct Listener;
+
+impl RemoteListener for Listener {
+    fn changed(&self, _space: &str, _key: &[u8]) {}
+    fn changed_all(&self) {}
+    fn gap(&self, _up: bool) {}
 }
 
 /// How many look-ups a task made.
@@ -101,13 +112,16 @@ struct Round {
     wall: Duration,
     client_s: f64,
     server_s: f64,
+    /// How often the server was asked.
+    commands: f64,
 }
 
-/// Both sides, connected to one server.
+/// All sides, connected to one server.
 struct Bench {
     runtime: Runtime,
     tasks: u64,
     tier: Arc<RedisTier>,
+    told: Arc<RedisTier>,
     direct: MultiplexedConnection,
     names: Arc<Vec<RemoteName>>,
     keys: Arc<Vec<String>>,
@@ -121,26 +135,32 @@ impl Bench {
             1 => Builder::new_current_thread().enable_all().build()?,
             _ => Builder::new_multi_thread().worker_threads(2).enable_all().build()?,
         };
-        let name = |number: u64| RemoteName::new("bench:item:v1", number.to_be_bytes());
+        let space: Arc<str> = "bench:item:v1".into();
+        let name = |number: u64| RemoteName::new(space.clone(), number.to_be_bytes());
         let names: Vec<_> = (0..NAMES).map(name).collect();
         let keys: Vec<_> = (0..NAMES).map(|number| format!("direct:{number}")).collect();
         let (tier, direct) = runtime.block_on(prepare(&redis, &names, &keys))?;
+        let told = runtime.block_on(connect(&redis))?;
+        told.listen(Arc::new(Listener));
+        let (tier, told) = (Arc::new(tier), Arc::new(told));
         let (names, keys) = (Arc::new(names), Arc::new(keys));
-        Ok(Self { runtime, tasks, tier: Arc::new(tier), direct, names, keys, redis })
+        Ok(Self { runtime, tasks, tier, told, direct, names, keys, redis })
     }
 
     fn round(&self, side: Side, time: Duration) -> Result<Round> {
-        let (server_s, client_s) = (self.server_s()?, client_s());
+        let (commands, server_s, client_s) = (self.commands()?, self.server_s()?, client_s());
         let start = Instant::now();
         let count = match side {
             Side::Direct => self.in_tasks(time, |task, end| self.direct(task, end)),
-            Side::Tier => self.in_tasks(time, |task, end| self.tier(task, end)),
+            Side::Tier => self.in_tasks(time, |task, end| self.fetches(&self.tier, task, end)),
+            Side::Told => self.in_tasks(time, |task, end| self.fetches(&self.told, task, end)),
         }?;
         Ok(Round {
             count,
             wall: start.elapsed(),
             client_s: self::client_s() - client_s,
             server_s: self.server_s()? - server_s,
+            commands: self.commands()? - commands,
         })
     }
 
@@ -176,8 +196,13 @@ impl Bench {
         }
     }
 
-    fn tier(&self, task: u64, end: Instant) -> impl Future<Output = Counted> + use<> {
-        let (tier, names, step) = (self.tier.clone(), self.names.clone(), self.tasks);
+    fn fetches(
+        &self,
+        tier: &Arc<RedisTier>,
+        task: u64,
+        end: Instant,
+    ) -> impl Future<Output = Counted> + use<> {
+        let (tier, names, step) = (tier.clone(), self.names.clone(), self.tasks);
         async move {
             let mut count = 0;
             while Instant::now() < end {
@@ -191,6 +216,12 @@ impl Bench {
             }
             Ok(count)
         }
+    }
+
+    /// How often the server was asked for values so far.
+    fn commands(&self) -> Result<f64> {
+        let calls = self.redis.calls()?;
+        Ok(["get", "mget"].iter().filter_map(|name| calls.get(*name)).sum::<u64>() as f64)
     }
 
     /// The CPU time of the server so far.
@@ -209,8 +240,7 @@ async fn prepare(
     names: &[RemoteName],
     keys: &[String],
 ) -> Result<(RedisTier, MultiplexedConnection)> {
-    let tier = RedisTier::connect(RedisConfig::parse(&redis.url())?.command_timeout_ms(10_000))?;
-    tier.ready().await?;
+    let tier = connect(redis).await?;
     let stream = tokio::net::TcpStream::connect((redis.host(), redis.port())).await?;
     stream.set_nodelay(true)?;
     let info = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3);
@@ -232,6 +262,12 @@ async fn prepare(
         pipeline.exec_async(&mut direct).await?;
     }
     Ok((tier, direct))
+}
+
+async fn connect(redis: &Redis) -> Result<RedisTier> {
+    let tier = RedisTier::connect(RedisConfig::parse(&redis.url())?.command_timeout_ms(10_000))?;
+    tier.ready().await?;
+    Ok(tier)
 }
 
 /// The CPU time of this process so far.

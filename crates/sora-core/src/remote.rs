@@ -62,7 +62,7 @@ pub trait Remote: Debug + Send + Sync + 'static {
     /// Changes counters to numbers that they never had before, and returns these.
     fn bump<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<u64>>>;
 
-    /// Asks to be told what happens to names that were read, from now on. The listener is told at
+    /// Asks to be told what happens to names that are read from now on. The listener is told at
     /// once, by [`gap`](RemoteListener::gap), whether the tier answers. It is kept as long as the tier
     /// lives, and must not keep the tier alive itself.
     fn listen(&self, listener: Arc<dyn RemoteListener>);

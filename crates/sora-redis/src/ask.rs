@@ -1,15 +1,17 @@
 //! What a server is asked about one name, and what it says.
 
 use redis::ServerError;
-use sora_core::remote::{RemoteName, Slot, Token};
+use sora_core::remote::{Slot, Token};
 use sora_core::{Error, ErrorKind, Result};
 
 use crate::failure;
+use crate::few::Few;
+use crate::name::Key;
 
 /// What is asked about one name.
 #[derive(Debug)]
 pub(crate) struct Ask {
-    pub(crate) name: RemoteName,
+    pub(crate) key: Key,
     pub(crate) what: What,
     /// Goes in a command of its own: one name of several may have moved.
     pub(crate) is_alone: bool,
@@ -64,13 +66,13 @@ pub(crate) enum Answer {
 /// What was asked, and what was said of each.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    pub(crate) asks: Vec<Ask>,
-    pub(crate) answers: Vec<Answer>,
+    pub(crate) asks: Few<Ask>,
+    pub(crate) answers: Few<Answer>,
 }
 
 impl Ask {
-    pub(crate) fn new(name: RemoteName, what: What) -> Self {
-        Self { name, what, is_alone: false, is_asking: false }
+    pub(crate) fn new(key: Key, what: What) -> Self {
+        Self { key, what, is_alone: false, is_asking: false }
     }
 }
 

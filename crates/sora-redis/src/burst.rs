@@ -5,7 +5,6 @@ use sora_core::remote::Slot;
 
 use crate::ask::{Answer, Ask, What};
 use crate::held::{Held, Run};
-use crate::name;
 use crate::script::Script;
 
 /// How commands are written.
@@ -77,7 +76,9 @@ impl Burst {
         let mut burst = Self { commands, takers, order, run: form.run };
         let mut from = 0;
         for equal in groups.chunk_by(|one, other| one.0 == other.0) {
-            for part in equal.chunks(form.batch_max) {
+            // As few commands as it takes, of about one size.
+            let commands = equal.len().div_ceil(form.batch_max);
+            for part in equal.chunks(equal.len().div_ceil(commands)) {
                 let part: Vec<&Ask> = part.iter().map(|(_, at)| asks[*at]).collect();
                 burst.write(from, &part, form);
                 from += part.len();
@@ -94,9 +95,12 @@ impl Burst {
         }
     }
 
-    /// All commands, which are then no longer here.
-    pub(crate) fn take_pipeline(&mut self) -> Pipeline {
-        let mut pipeline = Pipeline::with_capacity(self.commands.len());
+    /// All commands behind another one, if there is one; they are then no longer here.
+    pub(crate) fn take_pipeline(&mut self, first: Option<Cmd>) -> Pipeline {
+        let mut pipeline = Pipeline::with_capacity(self.commands.len() + 1);
+        if let Some(first) = first {
+            pipeline.add_command(first);
+        }
         for command in self.commands.drain(..) {
             pipeline.add_command(command);
         }
@@ -199,7 +203,9 @@ impl Burst {
     }
 
     fn read(&mut self, asks: &[&Ask], all: Taker) {
-        let mut command = redis::cmd(if asks.len() == 1 { "GET" } else { "MGET" });
+        let bytes: usize = asks.iter().map(|ask| ask.key.bytes().len()).sum();
+        let mut command = Cmd::with_capacity(asks.len() + 1, bytes + 4);
+        command.arg(if asks.len() == 1 { "GET" } else { "MGET" });
         write_keys(&mut command, asks);
         let shape = if asks.len() == 1 { Shape::All } else { Shape::Each };
         self.add(command, Taker { shape, ..all });
@@ -268,17 +274,15 @@ fn set(ask: &Ask, form: &Form<'_>) -> Cmd {
 }
 
 fn write_keys(command: &mut Cmd, asks: &[&Ask]) {
-    let mut key = Vec::with_capacity(64);
     for ask in asks {
-        name::write(&ask.name, &mut key);
-        command.arg(&*key);
+        command.arg(ask.key.bytes());
     }
 }
 
 fn group(at: usize, ask: &Ask, form: &Form<'_>) -> Group {
     // One that goes alone is a group of its own.
     let alone = if ask.is_alone { at + 1 } else { 0 };
-    let slot = if form.is_cluster { name::slot(&ask.name) } else { 0 };
+    let slot = if form.is_cluster { ask.key.slot() } else { 0 };
     (alone, slot, kind(&ask.what))
 }
 

@@ -16,7 +16,6 @@ use crate::ask::{Answer, Answered, Ask};
 use crate::config::{Address, RedisConfig};
 use crate::ears::Ears;
 use crate::failure;
-use crate::name;
 use crate::node::{Kept, Node};
 use map::{Map, owners};
 
@@ -144,7 +143,7 @@ impl Cluster {
         let map = self.inner.map();
         let mut groups: Vec<(Arc<Node>, Vec<usize>, Vec<Ask>)> = Vec::new();
         for Asked { at, ask, to } in asked {
-            let owner = to.or_else(|| map.owner(name::slot(&ask.name)).cloned());
+            let owner = to.or_else(|| map.owner(ask.key.slot()).cloned());
             let Some(node) = owner else {
                 self.inner.is_old.notify_one();
                 return Err(not_served());
@@ -160,13 +159,13 @@ impl Cluster {
         let mut done = Vec::new();
         if groups.len() == 1 {
             for (node, places, asks) in groups {
-                done.push((places, node.ask(asks, deadline).await?));
+                done.push((places, node.ask(asks.into(), deadline).await?));
             }
         } else {
             // All are under way before the first is waited for.
             let mut under_way = Vec::with_capacity(groups.len());
             for (node, places, asks) in groups {
-                under_way.push((places, node.join(asks, deadline)));
+                under_way.push((places, node.join(asks.into(), deadline)));
             }
             for (places, answer) in under_way {
                 done.push((places, answer?.await?));

@@ -1,5 +1,6 @@
 //! Those who are told what happens to names.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use redis::{PushInfo, PushKind, Value};
@@ -13,6 +14,8 @@ use crate::name;
 #[derive(Debug, Default)]
 pub(crate) struct Ears {
     listeners: RwLock<Arc<Vec<Arc<dyn RemoteListener>>>>,
+    /// Whether there is any.
+    is_heard: AtomicBool,
     /// How many servers answer; changed while listeners are told, so that the last they hear is true.
     up: Mutex<usize>,
     /// Changes whenever a server begins or ceases to answer.
@@ -25,7 +28,13 @@ impl Ears {
         let mut listeners = self.listeners.write().unwrap_or_else(PoisonError::into_inner);
         Arc::make_mut(&mut listeners).push(listener.clone());
         drop(listeners);
+        self.is_heard.store(true, Ordering::SeqCst);
         listener.gap(*up > 0);
+    }
+
+    /// Whether anybody is told. What is sent from then on is tracked.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.is_heard.load(Ordering::SeqCst)
     }
 
     /// Hears what a server says of itself.

@@ -8,14 +8,18 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::ask::{Answered, Ask};
+use crate::few::Few;
 
-/// How many bursts are out at one time: one is on its way while the server answers another.
-const LANES: usize = 2;
+/// How many bursts are out at one time: one is on its way while the server answers another, and callers
+/// of a third see their answers.
+const LANES: usize = 3;
 
 /// The bursts to one server that are out, and the calls that wait for them.
 ///
-/// A call that finds a lane free goes at once, alone. One that does not waits, and goes with all others
-/// that waited when a lane becomes free: no timer, so nothing is slower when nothing is busy.
+/// A call that finds nothing out goes at once, alone. While something is out, another lane is taken once
+/// three names wait for five that are out: by one call beside another, and by many beside many, so that
+/// few do not go ahead of many who are about to ask. What waits goes together, at the latest when nothing
+/// is out any more: no timer, so nothing is slower when nothing is busy.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     state: Mutex<State>,
@@ -29,12 +33,14 @@ struct State {
     waiting: VecDeque<Part>,
     /// How many names wait.
     names: usize,
+    /// How many names are out, or were in lanes that go on.
+    out: usize,
 }
 
 /// A call that waits.
 #[derive(Debug)]
 pub(crate) struct Part {
-    pub(crate) asks: Vec<Ask>,
+    pub(crate) asks: Few<Ask>,
     pub(crate) deadline: Instant,
     pub(crate) answer: oneshot::Sender<Result<Answered>>,
 }
@@ -42,7 +48,7 @@ pub(crate) struct Part {
 /// How a call goes on.
 pub(crate) enum Admission {
     /// Now, alone, in a lane.
-    Alone(Vec<Ask>),
+    Alone(Few<Ask>),
     /// With others.
     Waits(Waiting),
 }
@@ -55,29 +61,30 @@ pub(crate) struct Waiting {
 
 impl Lanes {
     pub(crate) fn new(burst_max: usize, waiting_max: usize) -> Self {
-        let state = State { busy: 0, waiting: VecDeque::new(), names: 0 };
+        let state = State { busy: 0, waiting: VecDeque::new(), names: 0, out: 0 };
         Self { state: Mutex::new(state), burst_max: burst_max.max(1), waiting_max }
     }
 
     /// Lets a call through if a lane is free, else makes it one that waits.
-    pub(crate) fn admit(&self, asks: Vec<Ask>, deadline: Instant) -> Result<Admission> {
+    pub(crate) fn admit(&self, asks: Few<Ask>, deadline: Instant) -> Result<Admission> {
         let mut state = self.state();
-        if state.busy < LANES && state.waiting.is_empty() {
+        if state.waiting.is_empty() && state.may_open(asks.len()) {
             state.busy += 1;
+            state.out += asks.len();
             return Ok(Admission::Alone(asks));
         }
         self.wait(state, asks, deadline).map(Admission::Waits)
     }
 
     /// Makes a call one that waits; a lane that is free is taken for it.
-    pub(crate) fn join(&self, asks: Vec<Ask>, deadline: Instant) -> Result<Waiting> {
+    pub(crate) fn join(&self, asks: Few<Ask>, deadline: Instant) -> Result<Waiting> {
         self.wait(self.state(), asks, deadline)
     }
 
     fn wait(
         &self,
         mut state: MutexGuard<'_, State>,
-        asks: Vec<Ask>,
+        asks: Few<Ask>,
         deadline: Instant,
     ) -> Result<Waiting> {
         if state.names + asks.len() > self.waiting_max {
@@ -88,14 +95,18 @@ impl Lanes {
         let (sender, answer) = oneshot::channel();
         state.names += asks.len();
         state.waiting.push_back(Part { asks, deadline, answer: sender });
-        let opens = state.busy < LANES;
+        let opens = state.may_open(state.names);
         state.busy += usize::from(opens);
         Ok(Waiting { answer, opens })
     }
 
-    /// Takes what goes next; the lane is given up, under the same lock, if there is nothing.
-    pub(crate) fn take(&self) -> Vec<Part> {
+    /// Takes what goes next in a lane in which so many names were out; the lane is given up, under the
+    /// same lock, if that is nothing.
+    pub(crate) fn take(&self, names: usize) -> Vec<Part> {
         let mut state = self.state();
+        if !state.goes_on(names) {
+            return Vec::new();
+        }
         let mut names = 0;
         let fits = |part: &Part| {
             let is_first = names == 0;
@@ -104,23 +115,36 @@ impl Lanes {
         };
         let count = state.waiting.iter().map(fits).take_while(|fits| *fits).count();
         let parts: Vec<Part> = state.waiting.drain(..count).collect();
-        state.names -= parts.iter().map(|part| part.asks.len()).sum::<usize>();
-        state.busy -= usize::from(parts.is_empty());
+        let names = parts.iter().map(|part| part.asks.len()).sum::<usize>();
+        state.names -= names;
+        state.out += names;
         parts
     }
 
-    /// Gives a lane back; says whether it must be driven instead, for those who wait.
-    pub(crate) fn leave(&self) -> bool {
-        let mut state = self.state();
-        if state.waiting.is_empty() {
-            state.busy -= 1;
-            return false;
-        }
-        true
+    /// Gives a lane back in which so many names were out; says whether it must be driven instead, for
+    /// those who wait.
+    pub(crate) fn leave(&self, names: usize) -> bool {
+        self.state().goes_on(names)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing that can panic runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether names that wait, or come, may go in a lane that is free.
+    fn may_open(&self, names: usize) -> bool {
+        self.busy == 0 || self.busy < LANES && 5 * names >= 3 * self.out
+    }
+
+    /// Gives a lane up in which so many names were out, unless what waits may go in it.
+    fn goes_on(&mut self, names: usize) -> bool {
+        self.out -= names;
+        self.busy -= 1;
+        let goes_on = !self.waiting.is_empty() && self.may_open(self.names);
+        self.busy += usize::from(goes_on);
+        goes_on
     }
 }

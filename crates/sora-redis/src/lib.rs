@@ -39,6 +39,7 @@ mod cluster;
 mod config;
 mod ears;
 mod failure;
+mod few;
 mod held;
 mod lanes;
 mod link;

@@ -1,12 +1,13 @@
 //! One connection to a server.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Pipeline, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError,
-    Value,
+    AsyncConnectionConfig, Cmd, Pipeline, ProtocolVersion, PushInfo, RedisConnectionInfo,
+    RedisError, Value,
 };
 use sora_core::{Error, ErrorKind, Result};
 use tokio::net::TcpStream;
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::ask::{Answer, Ask};
 use crate::burst::{Burst, Form};
 use crate::config::{Address, RedisConfig};
+use crate::ears::Ears;
 use crate::failure;
 use crate::held::Run;
 use crate::script::Script;
@@ -25,8 +27,11 @@ use crate::script::Script;
 pub(crate) struct Link {
     connection: MultiplexedConnection,
     run: Run,
-    /// It tells what happens to keys that are read on it.
-    tracks: bool,
+    /// The server can tell what happens to keys that are read.
+    can_track: AtomicBool,
+    /// It does so for all that is sent from now on.
+    is_tracking: AtomicBool,
+    ears: Arc<Ears>,
     /// It can't be relied on to tell of all.
     is_full: AtomicBool,
     is_cluster: bool,
@@ -53,6 +58,7 @@ impl Link {
     pub(crate) async fn open(
         address: &Address,
         config: &RedisConfig,
+        ears: &Arc<Ears>,
         hear: impl Fn(PushInfo) -> Result<(), ()> + Send + Sync + Clone + 'static,
     ) -> Result<(Self, Driver)> {
         let (mut connection, driver, speaks_3) = match connect(address, config, Some(hear)).await {
@@ -68,7 +74,8 @@ impl Link {
                 (connection, driver, true)
             }
         };
-        let pipeline = greeting(speaks_3);
+        let is_heard = ears.is_heard();
+        let pipeline = greeting(speaks_3, is_heard);
         let count = pipeline.len();
         let replies = connection.send_packed_commands(&pipeline, 0, count).await;
         let mut replies = replies.map_err(|error| failure::of_connection(&error))?.into_iter();
@@ -85,11 +92,13 @@ impl Link {
             Value::SimpleString(digest) => Some(digest),
             _ => None,
         });
-        let tracks = speaks_3 && matches!(next(), Value::Okay);
+        let can_track = speaks_3 && matches!(next(), Value::Okay);
         let link = Self {
             connection,
             run,
-            tracks,
+            can_track: AtomicBool::new(can_track),
+            is_tracking: AtomicBool::new(is_heard),
+            ears: ears.clone(),
             is_full: AtomicBool::new(false),
             is_cluster: config.is_cluster,
             batch_max: config.batch_max.max(1),
@@ -102,7 +111,35 @@ impl Link {
 
     /// Whether the server tells what happens, to all that is read.
     pub(crate) fn tracks(&self) -> bool {
-        self.tracks && !self.is_full.load(Ordering::SeqCst)
+        self.can_track.load(Ordering::SeqCst) && !self.is_full.load(Ordering::SeqCst)
+    }
+
+    /// What makes the server track, if somebody listens by now. Every burst has it in front until it is
+    /// known to be done, so that none that is sent after it is read without.
+    fn tracking(&self) -> Option<Cmd> {
+        let is_due = !self.is_tracking.load(Ordering::SeqCst)
+            && self.can_track.load(Ordering::SeqCst)
+            && self.ears.is_heard();
+        is_due.then(track)
+    }
+
+    /// Hears whether the server tracks by now. An error if what was read behind that is not tracked
+    /// though it should be.
+    fn tracked(&self, reply: Option<Value>) -> Result<()> {
+        match reply {
+            Some(Value::Okay) => self.is_tracking.store(true, Ordering::SeqCst),
+            // A server that is busy may do it the next time.
+            Some(Value::ServerError(error)) if error.code() != "NOPERM" => {
+                return Err(failure::of_server(&error));
+            }
+            // The user may no longer do what it might do when the connection was opened.
+            _ => {
+                if self.can_track.swap(false, Ordering::SeqCst) {
+                    self.ears.gap();
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Asks the server all that, in one burst; in two if it has lost its scripts.
@@ -134,12 +171,20 @@ impl Link {
         };
         let mut burst = Burst::new(asks, &form);
         let mut connection = self.connection.clone();
-        let replies = if let Some(command) = burst.only() {
+        let tracking = self.tracking();
+        let replies = if let Some(command) = burst.only().filter(|_| tracking.is_none()) {
             connection.send_packed_command(command).await.map(|reply| vec![reply])
         } else {
-            let pipeline = burst.take_pipeline();
+            let is_due = tracking.is_some();
+            let pipeline = burst.take_pipeline(tracking);
             let count = pipeline.len();
-            connection.send_packed_commands(&pipeline, 0, count).await
+            let mut replies = connection.send_packed_commands(&pipeline, 0, count).await;
+            if let Ok(replies) = &mut replies
+                && is_due
+            {
+                self.tracked(replies.drain(..1.min(replies.len())).next())?;
+            }
+            replies
         };
         match replies {
             Ok(replies) => Ok(burst.answers(replies)),
@@ -149,7 +194,7 @@ impl Link {
 
     /// Sends one command of another kind.
     pub(crate) async fn command(&self, words: &[&str]) -> Result<Value> {
-        let mut command = redis::Cmd::new();
+        let mut command = Cmd::new();
         for word in words {
             command.arg(*word);
         }
@@ -181,7 +226,7 @@ impl Link {
                     return "the server became a replica";
                 }
                 Ok(Ok(health)) => {
-                    if self.tracks
+                    if self.can_track.load(Ordering::SeqCst)
                         && self.is_full.swap(health.is_full, Ordering::SeqCst) != health.is_full
                     {
                         hear();
@@ -281,8 +326,16 @@ fn is_unknown_protocol(error: &RedisError) -> bool {
     is_refused || error.kind() == redis::ErrorKind::RESP3NotSupported
 }
 
-/// What is said first. `CLIENT TRACKING` is last, where the server may hear it at all.
-fn greeting(speaks_3: bool) -> Pipeline {
+/// `CLIENT TRACKING ON`, without what this connection itself writes.
+fn track() -> Cmd {
+    let mut command = redis::cmd("CLIENT");
+    command.arg("TRACKING").arg("ON").arg("NOLOOP");
+    command
+}
+
+/// What is said first. `CLIENT TRACKING` is last, where the server may hear it at all; it is undone while
+/// nobody listens, for it takes a third of the server's time for a key that is read, and memory.
+fn greeting(speaks_3: bool, is_heard: bool) -> Pipeline {
     let mut pipeline = Pipeline::new();
     pipeline.cmd("CLIENT").arg("SETNAME").arg("sora");
     pipeline.cmd("CLIENT").arg("NO-EVICT").arg("ON");
@@ -292,7 +345,10 @@ fn greeting(speaks_3: bool) -> Pipeline {
         pipeline.cmd("SCRIPT").arg("LOAD").arg(script.text());
     }
     if speaks_3 {
-        pipeline.cmd("CLIENT").arg("TRACKING").arg("ON").arg("NOLOOP");
+        pipeline.add_command(track());
+        if !is_heard {
+            pipeline.cmd("CLIENT").arg("TRACKING").arg("OFF");
+        }
     }
     pipeline
 }

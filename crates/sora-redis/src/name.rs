@@ -11,29 +11,37 @@ const BUCKETS: u16 = 256;
 const SLOTS: u16 = 16_384;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// Refuses a space whose names could be taken for others.
-pub(crate) fn check(name: &RemoteName) -> Result<()> {
-    if name.space.is_empty() || name.space.bytes().any(|byte| matches!(byte, b'{' | b'}')) {
-        let message = "the space of a name must have a letter and no braces";
-        return Err(Error::new(ErrorKind::InvalidInput, message).with("space", &name.space));
+/// The key of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key(Vec<u8>);
+
+impl Key {
+    /// Returns the key of a name; an error if its space has names that could be taken for others.
+    pub(crate) fn of(name: &RemoteName) -> Result<Self> {
+        let space = name.space.as_bytes();
+        if space.is_empty() || space.iter().any(|byte| matches!(byte, b'{' | b'}')) {
+            let message = "the space of a name must have a letter and no braces";
+            return Err(Error::new(ErrorKind::InvalidInput, message).with("space", &name.space));
+        }
+        let bucket = checksum(&name.key) % BUCKETS;
+        let [high, low] = [bucket >> 4, bucket & 15].map(|digit| DIGITS[usize::from(digit)]);
+        let mut key = Vec::with_capacity(space.len() + 5 + name.key.len());
+        key.push(b'{');
+        key.extend_from_slice(space);
+        key.extend_from_slice(&[b':', high, low, b'}']);
+        key.extend_from_slice(&name.key);
+        Ok(Self(key))
     }
-    Ok(())
-}
 
-/// Writes the key of a name.
-pub(crate) fn write(name: &RemoteName, into: &mut Vec<u8>) {
-    into.clear();
-    into.push(b'{');
-    write_tag(name, into);
-    into.push(b'}');
-    into.extend_from_slice(&name.key);
-}
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
 
-/// Returns the slot of a name in a cluster.
-pub(crate) fn slot(name: &RemoteName) -> u16 {
-    let mut tag = Vec::with_capacity(name.space.len() + 3);
-    write_tag(name, &mut tag);
-    checksum(&tag) % SLOTS
+    /// Returns its slot in a cluster: that of what stands in braces.
+    pub(crate) fn slot(&self) -> u16 {
+        let tag = self.0[1..].split(|byte| *byte == b'}').next().unwrap_or_default();
+        checksum(tag) % SLOTS
+    }
 }
 
 /// Returns space and key of a key of Redis; none if it is no name.
@@ -43,13 +51,6 @@ pub(crate) fn parse(key: &[u8]) -> Option<(&str, &[u8])> {
     let (tag, key) = (&rest[..end], &rest[end + 1..]);
     let space = tag.get(..tag.len().checked_sub(3)?)?;
     (tag[space.len()] == b':').then_some((std::str::from_utf8(space).ok()?, key))
-}
-
-fn write_tag(name: &RemoteName, into: &mut Vec<u8>) {
-    let bucket = checksum(&name.key) % BUCKETS;
-    into.extend_from_slice(name.space.as_bytes());
-    into.push(b':');
-    into.extend([bucket >> 4, bucket & 15].map(|digit| DIGITS[usize::from(digit)]));
 }
 
 /// CRC-16 with the polynomial 0x1021 and nothing else done to it, as the specification of Redis Cluster
@@ -88,10 +89,9 @@ mod tests {
             ("s", b"{a}", b"{s:d8}{a}"),
         ] {
             let name = RemoteName::new(space, key);
-            let mut written = b"left".to_vec();
-            write(&name, &mut written);
-            assert_eq!(written, expected, "{space}");
-            assert_eq!(parse(&written), Some((space, key)), "{space}");
+            let written = Key::of(&name).expect("a name");
+            assert_eq!(written.bytes(), expected, "{space}");
+            assert_eq!(parse(written.bytes()), Some((space, key)), "{space}");
         }
         for key in ["", "a", "{", "{}", "{a}", "{ab}", "{abc}", "{a:b}c"] {
             assert_eq!(parse(key.as_bytes()), None, "{key}");
@@ -99,11 +99,22 @@ mod tests {
     }
 
     #[test]
+    fn a_slot_is_that_of_what_stands_in_braces() {
+        for (key, tag) in [(&b"k"[..], &b"s:cd"[..]), (b"{a}", b"s:d8")] {
+            let key = Key::of(&RemoteName::new("s", key)).expect("a name");
+            assert!(key.bytes()[1..].starts_with(tag), "{key:?}");
+            assert_eq!(key.slot(), checksum(tag) % SLOTS);
+        }
+        // As `CLUSTER KEYSLOT` says.
+        assert_eq!(checksum(b"foo") % SLOTS, 12_182);
+    }
+
+    #[test]
     fn a_space_that_could_be_taken_for_another_is_refused() {
         for (space, is_well) in
             [("a", true), ("a:b", true), ("", false), ("a{", false), ("}", false)]
         {
-            assert_eq!(check(&RemoteName::new(space, *b"k")).is_ok(), is_well, "{space}");
+            assert_eq!(Key::of(&RemoteName::new(space, *b"k")).is_ok(), is_well, "{space}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A server, connected to as long as it can be.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::ask::{Answer, Answered, Ask, What};
 use crate::config::{Address, RedisConfig};
 use crate::ears::Ears;
 use crate::failure;
+use crate::few::Few;
 use crate::lanes::{Admission, Lanes, Part, Waiting};
 use crate::link::{Driver, Link};
 
@@ -29,6 +30,8 @@ pub(crate) struct Node {
     runtime: Handle,
     lanes: Lanes,
     state: RwLock<State>,
+    /// Whether the state is up; written while it is locked.
+    is_up: AtomicBool,
     links: AtomicU64,
 }
 
@@ -62,6 +65,7 @@ impl Kept {
             ears,
             runtime: runtime.clone(),
             state: RwLock::new(State::Down(failure::unavailable("it was not connected to yet"))),
+            is_up: AtomicBool::new(false),
             links: AtomicU64::new(0),
         });
         let task = runtime.spawn(node.clone().keep());
@@ -96,40 +100,50 @@ impl Node {
     /// Asks the server, alone if nothing is busy, else with others.
     pub(crate) async fn ask(
         self: &Arc<Self>,
-        asks: Vec<Ask>,
+        asks: Few<Ask>,
         deadline: Instant,
     ) -> Result<Answered> {
-        let link = self.link()?;
+        self.check()?;
         match self.lanes.admit(asks, deadline)? {
-            Admission::Alone(asks) => {
-                let _pass = Pass { node: self.clone(), is_over: false };
-                let refs: Vec<&Ask> = asks.iter().collect();
-                match tokio::time::timeout_at(deadline, link.ask(&refs)).await {
-                    Ok(answers) => answers.map(|answers| Answered { asks, answers }),
-                    Err(_) => {
-                        link.doubt();
-                        Err(failure::timeout(self.config.command_timeout_ms))
-                    }
-                }
-            }
+            // In a box, so that a call that waits is small.
+            Admission::Alone(asks) => Box::pin(self.ask_alone(asks, deadline)).await,
             Admission::Waits(waiting) => answer(self.drive_if(waiting)).await,
         }
+    }
+
+    async fn ask_alone(self: &Arc<Self>, asks: Few<Ask>, deadline: Instant) -> Result<Answered> {
+        let _pass = Pass { node: self.clone(), out: asks.len(), is_over: false };
+        let link = self.link()?;
+        let refs: Vec<&Ask> = asks.as_slice().iter().collect();
+        match tokio::time::timeout_at(deadline, link.ask(&refs)).await {
+            Ok(answers) => answers.map(|answers| Answered { asks, answers: answers.into() }),
+            Err(_) => {
+                link.doubt();
+                Err(failure::timeout(self.config.command_timeout_ms))
+            }
+        }
+    }
+
+    /// An error that says why there is no connection, if there is none.
+    fn check(&self) -> Result<()> {
+        // Each call asks this: what nobody writes is read without waiting for others who read it.
+        if self.is_up.load(Ordering::Acquire) { Ok(()) } else { self.link().map(drop) }
     }
 
     /// Asks the server, with others; what is asked is under way when this returns.
     pub(crate) fn join(
         self: &Arc<Self>,
-        asks: Vec<Ask>,
+        asks: Few<Ask>,
         deadline: Instant,
     ) -> Result<impl Future<Output = Result<Answered>> + Send + use<>> {
-        self.link()?;
+        self.check()?;
         let waiting = self.lanes.join(asks, deadline)?;
         Ok(answer(self.drive_if(waiting)))
     }
 
     fn drive_if(self: &Arc<Self>, waiting: Waiting) -> oneshot::Receiver<Result<Answered>> {
         if waiting.opens {
-            Pass { node: self.clone(), is_over: false }.drive();
+            Pass { node: self.clone(), out: 0, is_over: false }.drive();
         }
         waiting.answer
     }
@@ -137,7 +151,7 @@ impl Node {
     /// Makes one round trip for calls that joined, and answers each in its time.
     async fn run(&self, mut parts: Vec<Part>) {
         // Whoever left needs no answer; what was to be done is done all the same.
-        parts.retain(|part| !part.answer.is_closed() || part.asks.iter().any(changes));
+        parts.retain(|part| !part.answer.is_closed() || part.asks.as_slice().iter().any(changes));
         let link = match self.link() {
             Ok(link) => link,
             Err(why) => {
@@ -153,7 +167,7 @@ impl Node {
             callers.push(Some((part.deadline, part.answer)));
             asked.push(part.asks);
         }
-        let asks: Vec<&Ask> = asked.iter().flatten().collect();
+        let asks: Vec<&Ask> = asked.iter().flat_map(Few::as_slice).collect();
         let answers = {
             let mut reply = std::pin::pin!(link.ask(&asks));
             loop {
@@ -180,7 +194,10 @@ impl Node {
             }
         };
         for (asks, caller) in asked.into_iter().zip(callers) {
-            let answers: Vec<Answer> = answers.by_ref().take(asks.len()).collect();
+            let answers = match &asks {
+                Few::One(_) => Few::One(answers.next().unwrap_or(Answer::Odd)),
+                Few::Many(asks) => Few::Many(answers.by_ref().take(asks.len()).collect()),
+            };
             if let Some((_, caller)) = caller {
                 let _ = caller.send(Ok(Answered { asks, answers }));
             }
@@ -234,7 +251,7 @@ impl Node {
             Ok(())
         };
         let time = Duration::from_millis(self.config.connect_timeout_ms);
-        let opening = Link::open(&self.address, &self.config, hear);
+        let opening = Link::open(&self.address, &self.config, &self.ears, hear);
         let opened = tokio::time::timeout(time, opening).await;
         opened.unwrap_or_else(|_| Err(failure::unavailable("no connection within its time")))
     }
@@ -244,6 +261,7 @@ impl Node {
         self.ears.rise();
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         *state = State::Up(number, link);
+        self.is_up.store(true, Ordering::Release);
     }
 
     /// Gives up a connection, or any, and tells so, once.
@@ -252,6 +270,7 @@ impl Node {
         let is_up = matches!(&*state, State::Up(up, _) if number.is_none_or(|it| it == *up));
         if is_up {
             *state = State::Down(why);
+            self.is_up.store(false, Ordering::Release);
             drop(state);
             self.ears.fall();
         }
@@ -261,6 +280,8 @@ impl Node {
 /// The right to one lane. Dropped, the lane goes to those who wait.
 struct Pass {
     node: Arc<Node>,
+    /// How many names are out in it.
+    out: usize,
     is_over: bool,
 }
 
@@ -275,11 +296,12 @@ impl Pass {
         loop {
             // All callers that can run now join before the queue is taken.
             tokio::task::yield_now().await;
-            let parts = self.node.lanes.take();
+            let parts = self.node.lanes.take(std::mem::take(&mut self.out));
             if parts.is_empty() {
                 self.is_over = true;
                 return;
             }
+            self.out = parts.iter().map(|part| part.asks.len()).sum();
             self.node.run(parts).await;
         }
     }
@@ -287,8 +309,8 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        if !self.is_over && self.node.lanes.leave() {
-            Self { node: self.node.clone(), is_over: false }.drive();
+        if !self.is_over && self.node.lanes.leave(self.out) {
+            Self { node: self.node.clone(), out: 0, is_over: false }.drive();
         }
     }
 }

@@ -15,7 +15,8 @@ use crate::cluster::Cluster;
 use crate::config::RedisConfig;
 use crate::ears::Ears;
 use crate::failure;
-use crate::name;
+use crate::few::Few;
+use crate::name::Key;
 use crate::node::Kept;
 
 /// Redis as a cache tier that several processes share: one server, or a cluster.
@@ -85,14 +86,18 @@ impl RedisTier {
     }
 
     /// Asks all that in one round trip to each server, and returns an answer to each.
-    async fn ask(&self, asks: Vec<Ask>, deadline: Instant) -> Result<Vec<Answer>> {
-        asks.iter().try_for_each(|ask| name::check(&ask.name))?;
-        if asks.is_empty() {
-            return Ok(Vec::new());
+    async fn ask(&self, asks: Few<Ask>, deadline: Instant) -> Result<Few<Answer>> {
+        if asks.len() == 0 {
+            return Ok(Few::Many(Vec::new()));
         }
         match &self.servers {
             Servers::One(kept) => Ok(kept.node().ask(asks, deadline).await?.answers),
-            Servers::Cluster(cluster) => self.within(deadline, cluster.ask(asks, deadline)).await,
+            Servers::Cluster(cluster) => {
+                let asks = asks.into_iter().collect();
+                // What is seldom called keeps what is often called small.
+                let call = Box::pin(self.within(deadline, cluster.ask(asks, deadline)));
+                Ok(Few::Many(call.await?))
+            }
         }
     }
 
@@ -111,7 +116,7 @@ impl RedisTier {
     }
 
     async fn all_done(&self, names: &[RemoteName], what: impl Fn() -> What) -> Result<()> {
-        let answers = self.ask(asks(names, what), self.deadline()).await?;
+        let answers = self.ask(asks(names, what)?, self.deadline()).await?;
         answers.into_iter().try_for_each(Answer::done)
     }
 
@@ -123,13 +128,15 @@ impl RedisTier {
     ) -> Result<Vec<Slot>> {
         let deadline = self.deadline();
         let lease = || What::Lease { token, time_ms };
-        let mut answers = self.ask(asks(names, lease), deadline).await?;
+        let answers = self.ask(asks(names, lease)?, deadline).await?;
+        let mut answers: Vec<Answer> = answers.into_iter().collect();
         let is_stale = |answer: &Answer| matches!(answer, Answer::Stale);
         let stale: Vec<usize> = (0..names.len()).filter(|at| is_stale(&answers[*at])).collect();
         if !stale.is_empty() {
-            let take = |at: &usize| Ask::new(names[*at].clone(), What::Take { token, time_ms });
-            let asks = stale.iter().map(take).collect();
-            let leased = self.within(deadline, self.ask(asks, deadline)).await?;
+            let take =
+                |at: &usize| Ok(Ask::new(Key::of(&names[*at])?, What::Take { token, time_ms }));
+            let asks: Vec<Ask> = stale.iter().map(take).collect::<Result<_>>()?;
+            let leased = self.within(deadline, self.ask(asks.into(), deadline)).await?;
             for (at, answer) in stale.into_iter().zip(leased) {
                 answers[at] = answer;
             }
@@ -139,13 +146,13 @@ impl RedisTier {
 
     async fn read_counters(&self, names: &[RemoteName]) -> Result<Vec<u64>> {
         let deadline = self.deadline();
-        let answers = self.ask(asks(names, || What::Count), deadline).await?;
+        let answers = self.ask(asks(names, || What::Count)?, deadline).await?;
         let mut numbers: Vec<Option<u64>> =
             answers.into_iter().map(Answer::counter).collect::<Result<_>>()?;
         let missing: Vec<usize> = (0..names.len()).filter(|at| numbers[*at].is_none()).collect();
-        let making = |at: &usize| Ask::new(names[*at].clone(), What::Make);
-        let asks = missing.iter().map(making).collect();
-        let made = self.within(deadline, self.ask(asks, deadline)).await?;
+        let making = |at: &usize| Ok(Ask::new(Key::of(&names[*at])?, What::Make));
+        let asks: Vec<Ask> = missing.iter().map(making).collect::<Result<_>>()?;
+        let made = self.within(deadline, self.ask(asks.into(), deadline)).await?;
         for (at, answer) in missing.into_iter().zip(made) {
             numbers[at] = answer.counter()?;
         }
@@ -174,8 +181,10 @@ impl Remote for RedisTier {
 
     fn fetch<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<Slot>>> {
         Box::pin(async {
-            let answers = self.ask(asks(names, || What::Fetch), self.deadline()).await?;
-            answers.into_iter().map(Answer::slot).collect()
+            match self.ask(asks(names, || What::Fetch)?, self.deadline()).await? {
+                Few::One(answer) => Ok(vec![answer.slot()?]),
+                Few::Many(answers) => answers.into_iter().map(Answer::slot).collect(),
+            }
         })
     }
 
@@ -189,12 +198,12 @@ impl Remote for RedisTier {
     }
 
     fn fill(&self, fills: Vec<Fill>, token: Token) -> BoxFuture<'_, Result<Vec<bool>>> {
-        let ask = |Fill { name, value, time_to_live_ms }| {
-            Ask::new(name, What::Fill { token, value, time_to_live_ms })
+        let ask = move |Fill { name, value, time_to_live_ms }: Fill| {
+            Ok(Ask::new(Key::of(&name)?, What::Fill { token, value, time_to_live_ms }))
         };
-        let asks = fills.into_iter().map(ask).collect();
-        Box::pin(async {
-            let answers = self.ask(asks, self.deadline()).await?;
+        Box::pin(async move {
+            let asks: Vec<Ask> = fills.into_iter().map(ask).collect::<Result<_>>()?;
+            let answers = self.ask(asks.into(), self.deadline()).await?;
             answers.into_iter().map(Answer::filled).collect()
         })
     }
@@ -217,7 +226,7 @@ impl Remote for RedisTier {
 
     fn bump<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<u64>>> {
         Box::pin(async {
-            let answers = self.ask(asks(names, || What::Bump), self.deadline()).await?;
+            let answers = self.ask(asks(names, || What::Bump)?, self.deadline()).await?;
             answers.into_iter().map(|answer| number(answer.counter()?)).collect()
         })
     }
@@ -236,8 +245,12 @@ impl fmt::Debug for RedisTier {
     }
 }
 
-fn asks(names: &[RemoteName], what: impl Fn() -> What) -> Vec<Ask> {
-    names.iter().map(|name| Ask::new(name.clone(), what())).collect()
+fn asks(names: &[RemoteName], what: impl Fn() -> What) -> Result<Few<Ask>> {
+    let ask = |name| Ok(Ask::new(Key::of(name)?, what()));
+    match names {
+        [name] => ask(name).map(Few::One),
+        _ => names.iter().map(ask).collect::<Result<Vec<Ask>>>().map(Few::Many),
+    }
 }
 
 fn number(counter: Option<u64>) -> Result<u64> {

@@ -53,6 +53,58 @@ async fn a_foreign_write_is_told() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_server_tracks_once_somebody_listens() -> Result<()> {
+    let redis = start();
+    let tier = connect(&redis.url()).await;
+    let tracked = || redis.info("stats").expect("info")["tracking_total_keys"].clone();
+    redis.command(&["SET", &key("k"), "old"]).expect("set");
+    assert_eq!(fetch(&tier, "k").await?, value("old"));
+    assert_eq!((&*tracked(), tier.capability().tracks), ("0", true));
+
+    let listener = Listener::on(&tier);
+    assert_eq!(fetch(&tier, "k").await?, value("old"));
+    assert_eq!((&*tracked(), tier.capability().tracks), ("1", true));
+    redis.command(&["SET", &key("k"), "new"]).expect("set");
+    listener.wait_changed("k").await;
+    Ok(())
+}
+
+/// All of them are sent before the server has said that it tracks.
+#[tokio::test]
+async fn calls_that_are_under_way_at_once_are_all_tracked() -> Result<()> {
+    let redis = start();
+    let tier = Arc::new(connect(&redis.url()).await);
+    let listener = Listener::on(&tier);
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let tier = tier.clone();
+        calls.spawn(async move { fetch(&tier, &format!("k{number}")).await });
+    }
+    while let Some(call) = calls.join_next().await {
+        assert_eq!(call.expect("no panic")?, Slot::Empty);
+    }
+    for number in 0..20 {
+        redis.command(&["SET", &key(&format!("k{number}")), "v"]).expect("set");
+        listener.wait_changed(&format!("k{number}")).await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_may_no_longer_track_says_so_before_it_answers() -> Result<()> {
+    let redis = start();
+    let tier = connect(&redis.url()).await;
+    redis.command(&["ACL", "SETUSER", "default", "-client|tracking"]).expect("set");
+    let listener = Listener::on(&tier);
+    listener.clear();
+    assert!(tier.capability().tracks);
+    fetch(&tier, "k").await?;
+    assert_eq!(listener.heard(), [Heard::Gap(true)]);
+    assert_eq!(tier.capability(), RemoteCapability::untracked(1));
+    Ok(())
+}
+
+#[tokio::test]
 async fn expiry_eviction_and_a_flush_are_told() -> Result<()> {
     let redis = start();
     let tier = connect(&redis.url()).await;
