@@ -148,3 +148,61 @@ impl State {
         goes_on
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sora_core::remote::RemoteName;
+
+    use super::*;
+    use crate::ask::What;
+    use crate::name::Key;
+
+    fn asks(count: usize) -> Few<Ask> {
+        let key = Key::of(&RemoteName::new("s", *b"k")).expect("a name");
+        Few::Many((0..count).map(|_| Ask::new(key.clone(), What::Fetch)).collect())
+    }
+
+    /// Says how a call of so many names goes on: alone, opening a lane for those who wait, or waiting.
+    fn enter(lanes: &Lanes, count: usize) -> &'static str {
+        match lanes.admit(asks(count), Instant::now()).expect("few wait") {
+            Admission::Alone(_) => "alone",
+            Admission::Waits(Waiting { opens: true, .. }) => "opens",
+            Admission::Waits(_) => "waits",
+        }
+    }
+
+    #[tokio::test]
+    async fn few_do_not_go_ahead_of_many() {
+        for (calls, expected) in [
+            // As many again as are out, then three for five, and no fourth lane.
+            (&[1, 1, 1, 1, 99][..], &["alone", "alone", "waits", "opens", "waits"][..]),
+            (&[10, 6, 9], &["alone", "alone", "waits"]),
+            (&[10, 5, 1, 50], &["alone", "waits", "opens", "opens"]),
+            (&[10, 1, 1], &["alone", "waits", "waits"]),
+        ] {
+            let lanes = Lanes::new(1_024, 1_024);
+            let went: Vec<_> = calls.iter().map(|count| enter(&lanes, *count)).collect();
+            assert_eq!(went, expected, "{calls:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lane_goes_on_with_enough_or_when_nothing_else_is_out() {
+        let lanes = Lanes::new(1_024, 1_024);
+        assert_eq!(
+            [enter(&lanes, 10), enter(&lanes, 6), enter(&lanes, 3)],
+            ["alone", "alone", "waits"]
+        );
+        // Of the other lane 10 are out, and 3 wait.
+        assert!(!lanes.leave(6));
+        assert!(lanes.leave(10));
+        assert_eq!(lanes.take(0).len(), 1);
+        assert_eq!([enter(&lanes, 2), enter(&lanes, 1)], ["alone", "waits"]);
+        assert!(!lanes.leave(3));
+        assert!(lanes.leave(2));
+        assert_eq!(lanes.take(0).len(), 1);
+        // Nothing waits: the last lane is given up, and the next call goes alone.
+        assert_eq!(lanes.take(1).len(), 0);
+        assert_eq!(enter(&lanes, 9), "alone");
+    }
+}

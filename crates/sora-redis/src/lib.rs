@@ -22,6 +22,9 @@
 //! back with older data, or a replica that takes over with less than its master had, is cold, and never
 //! revives what was removed.
 //!
+//! A server tracks what is read once the tier has a listener: it costs the server a third of its time for
+//! a key.
+//!
 //! # What the server must allow
 //!
 //! Redis 6 or later, or what speaks its protocol. The user needs `+@read +@write +@scripting +info

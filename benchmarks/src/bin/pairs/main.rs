@@ -3,7 +3,6 @@
 mod database;
 mod postgres;
 mod reads;
-mod remote;
 mod rounds;
 mod sustained;
 mod writes;
@@ -23,7 +22,6 @@ const USAGE: &str = "usage: pairs WHAT [--pairs N] [--seconds S] [--rows N] [--f
   sustained full|normal    upserts of 64 tasks for --seconds beside readers: the log's size and times
   postgres get|page|upsert TASKS [--url URL] [--alone NAME]
                            on a server that is started for it, or the one given; by one side alone
-  redis TASKS              look-ups in the shared cache tier, beside the same client's connection used directly
 
 The floor is one thread on rusqlite with cached statements and the settings that Sora uses, and on
 PostgreSQL a pool of 16 connections of tokio-postgres with cached statements.";
@@ -49,7 +47,6 @@ fn main() -> Result<()> {
     match *words {
         ["points", tasks] => reads::points(&options, tasks.parse()?),
         ["page", tasks] => reads::pages(&options, tasks.parse()?),
-        ["redis", tasks] => remote::fetches(&options, tasks.parse()?),
         ["stream", page] => reads::stream(&options, page.parse()?),
         ["writes", tasks, mode] => writes::singles(&options, tasks.parse()?, mode == "full"),
         ["bulk", order] => writes::bulk(&options, order == "shuffled"),
