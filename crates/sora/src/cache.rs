@@ -45,12 +45,13 @@ use crate::Clock;
 
 /// Which tables are cached, and how: given to [`SoraBuilder::cache`](crate::SoraBuilder::cache).
 ///
-/// [`Repository::get`](crate::Repository::get) and [`get_many`](crate::Repository::get_many) are then
-/// answered from memory where they can be. All that is written through the same [`Sora`](crate::Sora)
-/// keeps the cache true: single writes, batches, writes by filter, native statements that name their
-/// tables, and transactions at their commit. A look-up that begins after a write has ended never
-/// gives what was there before it. What other programs write, triggers, and the cascades of foreign
-/// keys are seen when the time to live is over, or when they are told by
+/// [`Repository::get`](crate::Repository::get) and [`get_many`](crate::Repository::get_many), and those
+/// of [`Table`](crate::Table), are then answered from memory where they can be. All that is written
+/// through the same [`Sora`](crate::Sora) keeps the cache true: single writes, batches, writes by
+/// filter, native statements that name their tables, and transactions at their commit. A look-up that
+/// begins after a write has ended never gives what was there before it. What other processes write is
+/// told where all share a [`RemoteCache`]; else, and what triggers, the cascades of foreign keys and
+/// other programs write, is seen when the time to live is over, or when they are told by
 /// [`Repository::invalidate`](crate::Repository::invalidate).
 ///
 /// Queries, counts and streams are not cached, and inside a transaction nothing is.

@@ -9,8 +9,30 @@ use sora_core::remote::Remote;
 /// [`Cache::remote`](crate::Cache::remote).
 ///
 /// A row that is not in memory is looked for there, then loaded from the store by one process for all.
-/// Whatever is written through Sora is taken out there before the write returns, and the other
-/// processes are told. If the tier fails, look-ups go to the store; none fails for it.
+/// Whatever is written through a [`Sora`](crate::Sora) with this configuration is taken out there
+/// before the write returns, and the other processes are told. If the tier fails, look-ups go to the
+/// store; none fails for it.
+///
+/// Each `Sora` needs a tier of its own: what is written through a tier is told to all others, and not to
+/// those who share it.
+///
+/// ```no_run
+/// # #[cfg(feature = "redis")]
+/// # mod example {
+/// use std::sync::Arc;
+/// use sora::redis::{RedisConfig, RedisTier};
+/// use sora::{Cache, CachePolicy, RemoteCache, Sora};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # pub async fn main() -> sora::Result<()> {
+/// let redis = RedisTier::connect(RedisConfig::parse("redis://cache.example.org")?)?;
+/// let cache = Cache::new().all(CachePolicy::new()).remote(RemoteCache::new(Arc::new(redis), "shop"));
+/// let store = Sora::builder().cache(cache).open("sqlite:shop.db").await?;
+/// # drop(store);
+/// # Ok(())
+/// # }
+/// # }
+/// ```
 ///
 /// Times are in milliseconds.
 #[derive(Clone)]
