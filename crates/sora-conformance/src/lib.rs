@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+pub mod coherence;
 mod constrained;
 mod contract;
 mod data;
