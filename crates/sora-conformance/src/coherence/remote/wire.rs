@@ -271,12 +271,15 @@ impl World {
     }
 
     /// Puts messages on their way, and says how each goes.
-    fn post(&mut self, told: Vec<Told>) -> Vec<Push> {
+    fn post(&mut self, mut told: Vec<Told>) -> Vec<Push> {
+        // Names come in the order of a map, perhaps, which changes no lot then.
+        told.sort_by(|one, other| (one.to, &one.name).cmp(&(other.to, &other.name)));
         let mut pushes = Vec::with_capacity(told.len());
         for what in told {
             self.done += 1;
             let link = &mut self.links[what.to];
             if !link.is_up || link.is_silent {
+                self.numbers.lost += u64::from(link.is_silent);
                 continue;
             }
             let push = link.push(self.done, what, &self.faults);
