@@ -28,7 +28,7 @@ const DIRECTIONS: [(&str, &[&str]); 10] = [
             "sora-testbed",
         ],
     ),
-    ("sora-conformance", &["sora-core", "sora"]),
+    ("sora-conformance", &["sora-core", "sora", "sora-testbed"]),
     ("sora-testbed", &[]),
     ("sora-cli", &["sora", "sora-testbed"]),
 ];

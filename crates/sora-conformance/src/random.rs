@@ -9,6 +9,15 @@ impl Random {
         Self(seed)
     }
 
+    /// Returns the generator of an occasion: the same for equal numbers, in whatever order occasions come.
+    pub(crate) fn of(seed: u64, occasion: impl IntoIterator<Item = u64>) -> Self {
+        let mut random = Self(seed);
+        for number in occasion {
+            random.0 = random.next() ^ number;
+        }
+        Self(random.next())
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

@@ -1,7 +1,6 @@
 //! The clocks of a history, and of the caches in a simulation.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sora::Clock;
@@ -32,7 +31,7 @@ impl StepClock {
     }
 
     pub(super) fn now_ns(&self) -> u64 {
-        let elapsed_ns = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let elapsed_ns = elapsed_ns(self.started);
         let later = |last_ns| elapsed_ns.max(last_ns + 1);
         let advance = |last_ns| Some(later(last_ns));
         match self.last_ns.fetch_update(Ordering::SeqCst, Ordering::SeqCst, advance) {
@@ -41,18 +40,18 @@ impl StepClock {
     }
 }
 
-/// A clock for [`Cache::clock`](sora::Cache::clock) that goes with tokio's, paused or not, and draws its
-/// lots by a seed.
+/// A clock for [`Cache::clock`](sora::Cache::clock) that goes with tokio's, paused or not. Its lots are
+/// those of a seed and the time, in whatever order tasks ask that wake at once.
 #[derive(Debug)]
 pub struct SeededClock {
     started: Instant,
-    random: Mutex<Random>,
+    seed: u64,
 }
 
 impl SeededClock {
     /// Returns a clock whose time begins now.
     pub fn new(seed: u64) -> Self {
-        Self { started: Instant::now(), random: Mutex::new(Random::new(seed)) }
+        Self { started: Instant::now(), seed }
     }
 }
 
@@ -66,8 +65,13 @@ impl Clock for SeededClock {
     }
 
     fn random(&self) -> u64 {
-        self.random.lock().unwrap_or_else(PoisonError::into_inner).next()
+        Random::of(self.seed, [elapsed_ns(self.started)]).next()
     }
+}
+
+/// The time since a start.
+pub(super) fn elapsed_ns(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

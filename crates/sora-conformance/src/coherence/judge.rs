@@ -16,7 +16,9 @@ pub struct Bounds {
     pub own_ms: u64,
     /// The same for other nodes.
     pub others_ms: u64,
-    /// How long behind the end of a write a node that has read it may give something older again.
+    /// How long behind the end of a write a node, or a session, that has read it may be given something
+    /// older again: 0 if every writer reaches the shared tier. One that does not leaves there what was
+    /// before its write, until it can tell or the time to live is over.
     pub back_ms: u64,
 }
 
@@ -174,24 +176,40 @@ impl<'a> KeyHistory<'a> {
 
     /// What each session has read and written.
     fn sessions(&self, places: &[usize], given: &[(usize, Given)]) -> HashMap<u64, Floor> {
+        let written = places.iter().copied().filter(|at| self.steps[*at].is_change());
+        let written = written.filter_map(|at| Some(due(self.steps, at, self.steps[at].end_ns?)));
+        let read = given.iter().filter_map(|(at, given)| {
+            // Strictly, what is read binds at once, and if its write never ends.
+            let read_ns = self.steps[*at].end_ns?;
+            let after_ns = match self.bounds.back_ms {
+                0 => read_ns,
+                _ => read_ns.max(self.back_ns(given.least)?),
+            };
+            Some(Due { after_ns, version: given.least, at: *at })
+        });
         let mut sessions: HashMap<u64, Vec<Due>> = HashMap::new();
-        let written = places.iter().filter(|at| self.steps[**at].is_change());
-        let written = written.map(|at| (*at, self.steps[*at].version));
-        for (at, version) in written.chain(given.iter().map(|(at, given)| (*at, given.least))) {
-            let Some(after_ns) = self.steps[at].end_ns else { continue };
-            let due = Due { after_ns, version, at };
-            sessions.entry(self.steps[at].session).or_default().push(due);
+        for due in written.chain(read) {
+            sessions.entry(self.steps[due.at].session).or_default().push(due);
         }
         sessions.into_iter().map(|(session, due)| (session, Floor::new(due))).collect()
+    }
+
+    /// From when on nobody who has read a version is given an older one; none if its write never ended.
+    fn back_ns(&self, version: u64) -> Option<u64> {
+        let end_ns = self.steps[*self.changes.get(&version)?].end_ns?;
+        Some(later(end_ns, self.bounds.back_ms))
     }
 
     /// What each node has read of writes that had ended.
     fn nodes(&self, given: &[(usize, Given)]) -> HashMap<u64, Floor> {
         let mut nodes: HashMap<u64, Vec<Due>> = HashMap::new();
         for (at, given) in given {
-            let written = self.changes.get(&given.least).and_then(|at| self.steps[*at].end_ns);
-            let (Some(read_ns), Some(end_ns)) = (self.steps[*at].end_ns, written) else { continue };
-            let after_ns = read_ns.max(later(end_ns, self.bounds.back_ms));
+            let (Some(read_ns), Some(back_ns)) =
+                (self.steps[*at].end_ns, self.back_ns(given.least))
+            else {
+                continue;
+            };
+            let after_ns = read_ns.max(back_ns);
             let due = Due { after_ns, version: given.least, at: *at };
             nodes.entry(self.steps[*at].node).or_default().push(due);
         }

@@ -157,10 +157,15 @@ impl RemoteNode {
     /// Sends a call to the server and brings its reply back, or loses either.
     async fn call<T: Send>(
         &self,
+        names: &[RemoteName],
         act: impl FnOnce(&mut Server, usize) -> (T, Vec<Told>) + Send,
     ) -> Result<T> {
         let wire = self.wire();
-        let (epoch, there, back) = wire.begin()?;
+        let (epoch, there, back) = {
+            let mut keys: Vec<&[u8]> = names.iter().map(|name| &*name.key).collect();
+            keys.sort_unstable();
+            wire.begin(&keys)?
+        };
         let deadline = Instant::now() + lock(&self.world).timeout();
         sleep(there).await;
         wire.stand(epoch, deadline).await?;
@@ -183,7 +188,7 @@ impl Remote for RemoteNode {
     }
 
     fn fetch<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<Slot>>> {
-        Box::pin(self.call(|server, node| (server.fetch(names, node), Vec::new())))
+        Box::pin(self.call(names, |server, node| (server.fetch(names, node), Vec::new())))
     }
 
     fn lease<'a>(
@@ -192,31 +197,34 @@ impl Remote for RemoteNode {
         token: Token,
         time_ms: u64,
     ) -> BoxFuture<'a, Result<Vec<Slot>>> {
-        Box::pin(self.call(move |server, node| server.lease(names, token, time_ms, node)))
+        Box::pin(self.call(names, move |server, node| server.lease(names, token, time_ms, node)))
     }
 
     fn fill(&self, fills: Vec<Fill>, token: Token) -> BoxFuture<'_, Result<Vec<bool>>> {
-        Box::pin(self.call(move |server, node| server.fill(fills, token, node)))
+        let names: Vec<RemoteName> = fills.iter().map(|fill| fill.name.clone()).collect();
+        Box::pin(async move {
+            self.call(&names, move |server, node| server.fill(fills, token, node)).await
+        })
     }
 
     fn release<'a>(&'a self, names: &'a [RemoteName], token: Token) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.call(move |server, node| ((), server.release(names, token, node))))
+        Box::pin(self.call(names, move |server, node| ((), server.release(names, token, node))))
     }
 
     fn remove<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.call(|server, node| ((), server.remove(names, node))))
+        Box::pin(self.call(names, |server, node| ((), server.remove(names, node))))
     }
 
     fn block<'a>(&'a self, names: &'a [RemoteName], time_ms: u64) -> BoxFuture<'a, Result<()>> {
-        Box::pin(self.call(move |server, node| ((), server.block(names, time_ms, node))))
+        Box::pin(self.call(names, move |server, node| ((), server.block(names, time_ms, node))))
     }
 
     fn counters<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<u64>>> {
-        Box::pin(self.call(|server, node| server.counters(names, node, false)))
+        Box::pin(self.call(names, |server, node| server.counters(names, node, false)))
     }
 
     fn bump<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<u64>>> {
-        Box::pin(self.call(|server, node| server.counters(names, node, true)))
+        Box::pin(self.call(names, |server, node| server.counters(names, node, true)))
     }
 
     fn listen(&self, listener: Arc<dyn RemoteListener>) {

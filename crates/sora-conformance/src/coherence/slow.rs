@@ -1,7 +1,7 @@
 //! A store that takes its time, and loses the outcomes of writes.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sora_core::plan::Negotiation;
@@ -12,12 +12,13 @@ use sora_core::provider::{
 use sora_core::read::{Read, ReadReport};
 use sora_core::write::{Write, WriteReport};
 use sora_core::{Error, ErrorKind, LiveTable, Result, Retry, Row, RowSink};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
+use super::clock::elapsed_ns;
 use crate::random::Random;
 
 /// A layer that makes calls take time, before the store acts and behind it, and lets outcomes of writes
-/// be unknown: what is lost was done, is done later, or never.
+/// be unknown: what is lost was done, is done later, or never. Calls of one moment have the same fate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlowStore {
     /// Decides how long each call takes, and what is lost.
@@ -49,10 +50,10 @@ struct SlowSession {
 }
 
 /// The way to the store.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Way {
     layer: SlowStore,
-    random: Arc<Mutex<Random>>,
+    started: Instant,
 }
 
 /// What becomes of a write.
@@ -67,29 +68,28 @@ enum Fate {
 
 impl Way {
     fn new(layer: SlowStore) -> Self {
-        Self { layer, random: Arc::new(Mutex::new(Random::new(layer.seed))) }
+        Self { layer, started: Instant::now() }
     }
 
-    async fn go(&self) {
-        let delay = self.draw(|random| up_to(random, self.layer.delay_us_max));
-        sleep(delay).await;
+    async fn go(self) {
+        sleep(up_to(&mut self.random(), self.layer.delay_us_max)).await;
     }
 
-    fn fate(&self) -> Fate {
-        self.draw(|random| {
-            let is_told = !random.percent(self.layer.lose_percent);
-            let late = up_to(random, self.layer.late_us_max);
-            match random.below(3) {
-                _ if is_told => Fate::Told,
-                0 => Fate::Lost,
-                1 => Fate::Late(late),
-                _ => Fate::Never,
-            }
-        })
+    fn fate(self) -> Fate {
+        let mut random = self.random();
+        if !random.percent(self.layer.lose_percent) {
+            return Fate::Told;
+        }
+        let late = up_to(&mut random, self.layer.late_us_max);
+        match random.below(3) {
+            0 => Fate::Lost,
+            1 => Fate::Late(late),
+            _ => Fate::Never,
+        }
     }
 
-    fn draw<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
-        draw(&mut self.random.lock().unwrap_or_else(PoisonError::into_inner))
+    fn random(self) -> Random {
+        Random::of(self.layer.seed, [elapsed_ns(self.started)])
     }
 }
 
@@ -149,7 +149,7 @@ impl Provider for Slow {
     async fn open(&self, options: SessionOptions) -> Result<Box<dyn Session>> {
         self.way.go().await;
         let inner = self.inner.open(options).await?;
-        Ok(Box::new(SlowSession { inner, way: self.way.clone() }))
+        Ok(Box::new(SlowSession { inner, way: self.way }))
     }
 }
 

@@ -40,6 +40,7 @@ impl Observer for TierWatch {
         }
         let tier = match event.source {
             Source::Memory => Tier::Memory,
+            Source::Remote => Tier::Remote,
             _ => Tier::Store,
         };
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(request, tier);

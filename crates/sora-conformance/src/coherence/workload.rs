@@ -63,11 +63,11 @@ impl Workload {
     pub const fn simulated(seed: u64) -> Self {
         Self {
             seed,
-            sessions: 3,
+            sessions: 4,
             keys: 4,
-            steps: 60,
+            steps: 50,
             time_ms: u64::MAX,
-            pause_us_max: 40_000,
+            pause_us_max: 20_000,
             writes_percent: 25,
             drop_percent: 5,
             settle_ms: 200,

@@ -1,5 +1,7 @@
 //! Several nodes on a paused clock: the same seed gives the same history, and the judge its verdict.
 
+mod shared;
+
 use std::sync::Arc;
 
 use sora::{Cache, CachePolicy, Sora};

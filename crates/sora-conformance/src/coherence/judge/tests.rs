@@ -33,7 +33,11 @@ fn steps(text: &str) -> Vec<Step> {
 }
 
 fn check(text: &str, expected: &[(usize, Rule)]) {
-    let verdict = judge(&steps(text), BOUNDS);
+    check_within(BOUNDS, text, expected);
+}
+
+fn check_within(bounds: Bounds, text: &str, expected: &[(usize, Rule)]) {
+    let verdict = judge(&steps(text), bounds);
     let found: Vec<_> =
         verdict.findings.iter().map(|finding| (finding.line, finding.rule)).collect();
     assert_eq!(found, expected, "{text}\n{verdict}");
@@ -128,6 +132,26 @@ fn a_read_that_finds_nothing_stands_for_any_delete_that_it_can_mean() {
         &[(5, Rule::Monotone)],
     );
     check("2@2 read 0 3-4, 2@2 read 0 5-6", &[]);
+}
+
+#[test]
+fn writers_that_are_cut_off_have_their_time() {
+    let bounds = Bounds { back_ms: 5, ..BOUNDS };
+    let written = "1@1 write 1 0-1, 1@1 write 2 2-4, 2@2 read 2 3-5";
+    for (read, expected) in [
+        ("2@2 read 1 9-10", None),
+        ("3@2 read 1 9-10", None),
+        ("3@2 read 1 10-11", Some(Rule::StaleFill)),
+        // Never of what the session wrote itself.
+        ("1@2 read 1 5-6", Some(Rule::Monotone)),
+    ] {
+        let expected: Vec<_> = expected.into_iter().map(|rule| (4, rule)).collect();
+        check_within(bounds, &format!("{written}, {read}"), &expected);
+    }
+    let both = [(4, Rule::Monotone), (4, Rule::StaleFill)];
+    check_within(bounds, &format!("{written}, 2@2 read 1 10-11"), &both);
+    let unconfirmed = "1@1 write 1 0-1, 1@1 write 2 2-…, 2@2 read 2 3-5, 2@2 read 1 10-11";
+    check_within(bounds, unconfirmed, &[]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sora_core::{Error, ErrorKind, Result, Retry};
 use tokio::time::{Instant, sleep};
 
-use super::link::{Link, Push};
+use super::link::{CALL, Link, Push, RESTART};
 use super::server::{Server, Told};
 use super::{Ears, RemoteFaults, RemoteNumbers};
 
@@ -33,17 +33,18 @@ impl Wire {
         lock(&self.world).links[self.at].ears.upgrade()
     }
 
-    /// Begins a call: says over which connection, and how long it is under way, there and back.
-    pub(super) fn begin(&self) -> Result<(u64, Duration, Duration)> {
-        let mut world = lock(&self.world);
+    /// Begins a call for names: says over which connection, and how long it is under way, there and
+    /// back.
+    pub(super) fn begin(&self, names: &[&[u8]]) -> Result<(u64, Duration, Duration)> {
+        let world = lock(&self.world);
         let faults = world.faults;
-        let link = &mut world.links[self.at];
+        let mut lots = world.links[self.at].lots(CALL, names.iter().copied());
         let (cuts, restarts) =
-            (link.random.percent(faults.cut_percent), link.random.percent(faults.restart_percent));
-        let is_mild = link.random.percent(50);
-        let times = [(); 2].map(|()| link.up_to(faults.delay_us_max));
-        let silence = link.silence(&faults);
-        let down = link.down(faults.down_ms_max);
+            (lots.percent(faults.cut_percent), lots.percent(faults.restart_percent));
+        let is_mild = lots.percent(50);
+        let times = [(); 2].map(|()| lots.up_to(faults.delay_us_max));
+        let silence = lots.silence(&faults);
+        let down = lots.down(faults.down_ms_max);
         drop(world);
         if restarts && is_mild {
             self.flush();
@@ -230,8 +231,8 @@ impl Wire {
         world.numbers.restarts += 1;
         world.server.restart();
         let faults = world.faults;
-        let downs: Vec<Duration> =
-            world.links.iter_mut().map(|link| link.down(faults.down_ms_max)).collect();
+        let down = |link: &Link| link.lots(RESTART, []).down(faults.down_ms_max);
+        let downs: Vec<Duration> = world.links.iter().map(down).collect();
         drop(world);
         for (at, down) in downs.into_iter().enumerate() {
             Self { world: self.world.clone(), at }.cut(down);

@@ -33,7 +33,14 @@ pub(super) struct Shared {
 pub(super) struct Key {
     /// Held alone by a write, together by those that the store puts into order.
     turn: RwLock<()>,
-    last: Mutex<u64>,
+    state: Mutex<KeyState>,
+}
+
+#[derive(Debug, Default)]
+struct KeyState {
+    last: u64,
+    /// Whether there is a row, as far as is known to whoever holds the key alone.
+    is_there: bool,
 }
 
 pub(super) struct Session {
@@ -174,6 +181,7 @@ impl Session {
                 let end_ns = self.shared.clock.now_ns();
                 for (at, change) in changes.iter().enumerate() {
                     if done.get(at).is_some_and(|done| *done) {
+                        self.shared.keys[change.id].note(!way.deletes(at));
                         self.record_change(way, at, *change, (start_ns, Some(end_ns)));
                     }
                 }
@@ -195,10 +203,14 @@ impl Session {
             let found = direct.get(Item::new(change.id, 0).id).await;
             self.turn().await;
             let is_done = match found {
-                Ok(found) => match found {
-                    Some(item) => item.version() == change.version,
-                    None => way.deletes(at),
-                },
+                Ok(found) => {
+                    let was_there = self.shared.keys[change.id].note(found.is_some());
+                    match found {
+                        Some(item) => item.version() == change.version,
+                        // Nothing was to be deleted else.
+                        None => way.deletes(at) && was_there,
+                    }
+                }
                 Err(error) => {
                     self.shared.fail(&format!("a look-up in the store failed: {error}"));
                     false
@@ -246,8 +258,14 @@ impl Shared {
 
 impl Key {
     fn next(&self) -> u64 {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last += 1;
-        *last
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.last += 1;
+        state.last
+    }
+
+    /// Notes whether there is a row, and says whether there was one.
+    fn note(&self, is_there: bool) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut state.is_there, is_there)
     }
 }
