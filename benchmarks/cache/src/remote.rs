@@ -254,7 +254,7 @@ async fn prepare(
             value: VALUE.to_vec(),
             time_to_live_ms: TIME_MS,
         };
-        tier.fill(names.iter().map(fill).collect(), TOKEN).await?;
+        tier.fill(names.iter().map(fill).collect(), TOKEN, &[]).await?;
         let mut pipeline = redis::pipe();
         for key in keys {
             pipeline.cmd("SET").arg(key).arg(&VALUE[..]).ignore();

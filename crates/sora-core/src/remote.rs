@@ -39,8 +39,13 @@ pub trait Remote: Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Vec<Slot>>>;
 
     /// Puts values in the place of leases, and says of each whether it stood; what is filled is told
-    /// about from then on.
-    fn fill(&self, fills: Vec<Fill>, token: Token) -> BoxFuture<'_, Result<Vec<bool>>>;
+    /// about from then on. In the same round trip it reads counters, as they are then.
+    fn fill<'a>(
+        &'a self,
+        fills: Vec<Fill>,
+        token: Token,
+        counters: &'a [RemoteName],
+    ) -> BoxFuture<'a, Result<Filled>>;
 
     /// Gives leases of this token back without a value.
     fn release<'a>(&'a self, names: &'a [RemoteName], token: Token) -> BoxFuture<'a, Result<()>>;
@@ -129,6 +134,15 @@ pub struct Fill {
     pub value: Vec<u8>,
     /// How long it may stay, at least 1.
     pub time_to_live_ms: u64,
+}
+
+/// What became of values that were to be filled in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filled {
+    /// Of each value, whether its lease stood.
+    pub filled: Vec<bool>,
+    /// The counters that were asked for; none for one that is not there.
+    pub counters: Vec<Option<u64>>,
 }
 
 /// Tells one load from all others: random, never used twice.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sora_core::provider::BoxFuture;
-use sora_core::remote::{Fill, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token};
+use sora_core::remote::{
+    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token,
+};
 use sora_core::{Error, ErrorKind, Result};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -197,14 +199,27 @@ impl Remote for RedisTier {
         Box::pin(self.take_leases(names, token, time_ms))
     }
 
-    fn fill(&self, fills: Vec<Fill>, token: Token) -> BoxFuture<'_, Result<Vec<bool>>> {
-        let ask = move |Fill { name, value, time_to_live_ms }: Fill| {
+    fn fill<'a>(
+        &'a self,
+        fills: Vec<Fill>,
+        token: Token,
+        counters: &'a [RemoteName],
+    ) -> BoxFuture<'a, Result<Filled>> {
+        let fill = move |Fill { name, value, time_to_live_ms }: Fill| {
             Ok(Ask::new(Key::of(&name)?, What::Fill { token, value, time_to_live_ms }))
         };
+        let count = |name| Ok(Ask::new(Key::of(name)?, What::Count));
         Box::pin(async move {
-            let asks: Vec<Ask> = fills.into_iter().map(ask).collect::<Result<_>>()?;
+            let len = fills.len();
+            let asks = fills.into_iter().map(fill).chain(counters.iter().map(count));
+            let asks: Vec<Ask> = asks.collect::<Result<_>>()?;
             let answers = self.ask(asks.into(), self.deadline()).await?;
-            answers.into_iter().map(Answer::filled).collect()
+            let mut answers: Vec<Answer> = answers.into_iter().collect();
+            let counters = answers.split_off(len.min(answers.len()));
+            Ok(Filled {
+                filled: answers.into_iter().map(Answer::filled).collect::<Result<_>>()?,
+                counters: counters.into_iter().map(Answer::counter).collect::<Result<_>>()?,
+            })
         })
     }
 

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use sora_core::Result;
 use sora_core::provider::BoxFuture;
-use sora_core::remote::{Fill, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token};
+use sora_core::remote::{
+    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token,
+};
 use tokio::time::{Instant, sleep};
 
 use self::link::Link;
@@ -200,10 +202,19 @@ impl Remote for RemoteNode {
         Box::pin(self.call(names, move |server, node| server.lease(names, token, time_ms, node)))
     }
 
-    fn fill(&self, fills: Vec<Fill>, token: Token) -> BoxFuture<'_, Result<Vec<bool>>> {
+    fn fill<'a>(
+        &'a self,
+        fills: Vec<Fill>,
+        token: Token,
+        counters: &'a [RemoteName],
+    ) -> BoxFuture<'a, Result<Filled>> {
         let names: Vec<RemoteName> = fills.iter().map(|fill| fill.name.clone()).collect();
         Box::pin(async move {
-            self.call(&names, move |server, node| server.fill(fills, token, node)).await
+            let fill = move |server: &mut Server, node| {
+                let (filled, told) = server.fill(fills, token, node);
+                (Filled { filled, counters: server.counted(counters, node) }, told)
+            };
+            self.call(&names, fill).await
         })
     }
 

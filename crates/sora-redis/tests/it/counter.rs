@@ -1,10 +1,10 @@
 //! A counter never has a number again.
 
 use sora_core::Result;
-use sora_core::remote::{Remote as _, RemoteName};
+use sora_core::remote::{Remote as _, RemoteName, Token};
 use sora_testbed::RedisOptions;
 
-use crate::server::{connect, key, name, start, start_with};
+use crate::server::{connect, fill, key, lease, name, start, start_with};
 
 #[tokio::test]
 async fn counters_never_go_back() -> Result<()> {
@@ -56,5 +56,20 @@ async fn a_counter_of_older_data_is_another_one() -> Result<()> {
     let tier = connect(&redis.url()).await;
     let third = tier.counters(&names).await?;
     assert!(third[0] > second[0] && second[0] > first[0], "{first:?} {second:?} {third:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fill_reads_counters_and_makes_none() -> Result<()> {
+    let redis = start();
+    let tier = connect(&redis.url()).await;
+    let numbers = tier.counters(&[name("a")]).await?;
+    lease(&tier, "k", Token(1)).await;
+    let fills = || vec![fill("k", "v"), fill("other", "v")];
+    let filled = tier.fill(fills(), Token(1), &[name("a"), name("b")]).await?;
+    assert_eq!((filled.filled, filled.counters), (vec![true, false], vec![Some(numbers[0]), None]));
+    let numbers = tier.bump(&[name("a")]).await?;
+    let filled = tier.fill(fills(), Token(1), &[name("a")]).await?;
+    assert_eq!((filled.filled, filled.counters), (vec![false, false], vec![Some(numbers[0])]));
     Ok(())
 }

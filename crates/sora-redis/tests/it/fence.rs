@@ -18,12 +18,12 @@ async fn a_fill_takes_the_place_of_its_lease() -> Result<()> {
     assert_eq!(fetch(&tier, "k").await?, Slot::Leased(MINE));
     let others = tier.lease(&[name("k")], OTHERS, LONG_MS).await?;
     assert_eq!(others, [Slot::Leased(MINE)]);
-    assert_eq!(tier.fill(vec![fill("k", "no")], OTHERS).await?, [false]);
-    assert_eq!(tier.fill(vec![fill("k", "v")], MINE).await?, [true]);
+    assert_eq!(tier.fill(vec![fill("k", "no")], OTHERS, &[]).await?.filled, [false]);
+    assert_eq!(tier.fill(vec![fill("k", "v")], MINE, &[]).await?.filled, [true]);
     assert_eq!(fetch(&tier, "k").await?, value("v"));
     assert_eq!(tier.lease(&[name("k")], OTHERS, LONG_MS).await?, [value("v")]);
     // The lease is spent.
-    assert_eq!(tier.fill(vec![fill("k", "again")], MINE).await?, [false]);
+    assert_eq!(tier.fill(vec![fill("k", "again")], MINE, &[]).await?.filled, [false]);
     let left = redis.command(&["PTTL", &key("k")]).expect("an answer").integer();
     assert!(left.is_some_and(|left| left > 0), "{left:?}");
     Ok(())
@@ -64,7 +64,7 @@ async fn whatever_touches_a_lease_refuses_its_fill() -> Result<()> {
             }
             _ => {}
         }
-        let filled = tier.fill(vec![fill(case, "loaded")], MINE).await?;
+        let filled = tier.fill(vec![fill(case, "loaded")], MINE, &[]).await?.filled;
         assert_eq!(filled, [case == "untouched"], "{case}");
         match fetch(&tier, case).await? {
             Slot::Value(found) if case == "SET of a longer one" => {
@@ -83,8 +83,8 @@ async fn a_lease_ends_by_itself_and_its_holder_comes_too_late() -> Result<()> {
     tier.lease(&[name("k")], MINE, 1).await?;
     while redis.command(&["EXISTS", &key("k")]).expect("an answer") != Reply::Integer(0) {}
     lease(&tier, "k", OTHERS).await;
-    assert_eq!(tier.fill(vec![fill("k", "late")], MINE).await?, [false]);
-    assert_eq!(tier.fill(vec![fill("k", "v")], OTHERS).await?, [true]);
+    assert_eq!(tier.fill(vec![fill("k", "late")], MINE, &[]).await?.filled, [false]);
+    assert_eq!(tier.fill(vec![fill("k", "v")], OTHERS, &[]).await?.filled, [true]);
     assert_eq!(fetch(&tier, "k").await?, value("v"));
     Ok(())
 }
@@ -132,7 +132,7 @@ async fn answers_come_in_the_order_of_the_names() -> Result<()> {
     let leased = tier.lease(&names, MINE, LONG_MS).await?;
     assert_eq!(leased, vec![Slot::Leased(MINE); 300]);
     let fills = keys.iter().step_by(2).map(|key| fill(key, key)).collect();
-    let filled = tier.fill(fills, MINE).await?;
+    let filled = tier.fill(fills, MINE, &[]).await?.filled;
     // The last ten are there a second time.
     assert_eq!(filled.iter().filter(|filled| **filled).count(), 145);
     let slots = tier.fetch(&names).await?;
@@ -149,7 +149,7 @@ async fn a_server_that_forgot_its_scripts_is_told_them_again() -> Result<()> {
     let tier = connect(&redis.url()).await;
     lease(&tier, "k", MINE).await;
     redis.command(&["SCRIPT", "FLUSH"]).expect("an answer");
-    assert_eq!(tier.fill(vec![fill("k", "v")], MINE).await?, [true]);
+    assert_eq!(tier.fill(vec![fill("k", "v")], MINE, &[]).await?.filled, [true]);
     redis.command(&["SCRIPT", "FLUSH"]).expect("an answer");
     tier.remove(&[name("k")]).await?;
     assert_eq!(fetch(&tier, "k").await?, Slot::Empty);

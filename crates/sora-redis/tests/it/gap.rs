@@ -115,11 +115,11 @@ async fn a_server_that_comes_back_with_old_data_is_cold() -> Result<()> {
     let names = [name("value"), name("lease"), name("block")];
     assert_eq!(tier.fetch(&names).await?, [Slot::Empty, Slot::Empty, Slot::Blocked]);
     // Its load began before the data was lost.
-    assert_eq!(tier.fill(vec![fill("lease", "late")], Token(1)).await?, [false]);
+    assert_eq!(tier.fill(vec![fill("lease", "late")], Token(1), &[]).await?.filled, [false]);
     let leased = Slot::Leased(Token(2));
     let slots = tier.lease(&names, Token(2), LONG_MS).await?;
     assert_eq!(slots, [leased.clone(), leased, Slot::Blocked]);
-    assert_eq!(tier.fill(vec![fill("value", "new")], Token(2)).await?, [true]);
+    assert_eq!(tier.fill(vec![fill("value", "new")], Token(2), &[]).await?.filled, [true]);
     assert_eq!(fetch(&tier, "value").await?, value("new"));
     listener.clear();
     redis.command(&["DEL", &key("lease")]).expect("deleted");

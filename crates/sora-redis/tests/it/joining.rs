@@ -23,7 +23,7 @@ async fn concurrent_calls_make_few_round_trips() -> Result<()> {
             let (key, token) = (format!("k{number}"), Token(u128::from(number)));
             assert_eq!(fetch(&tier, &key).await?, Slot::Empty);
             assert_eq!(tier.lease(&[name(&key)], token, LONG_MS).await?, [Slot::Leased(token)]);
-            assert_eq!(tier.fill(vec![fill(&key, &key)], token).await?, [true]);
+            assert_eq!(tier.fill(vec![fill(&key, &key)], token, &[]).await?.filled, [true]);
             Result::Ok(())
         });
     }
@@ -57,7 +57,7 @@ async fn a_call_is_one_round_trip_however_many_names_it_has() -> Result<()> {
     assert_eq!(count(), 1);
     tier.lease(&names, Token(1), LONG_MS).await?;
     assert_eq!(count(), 1);
-    tier.fill(fills, Token(1)).await?;
+    tier.fill(fills, Token(1), &[]).await?;
     assert_eq!(count(), 1);
     tier.remove(&names).await?;
     assert_eq!(count(), 1);

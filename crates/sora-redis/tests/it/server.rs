@@ -79,6 +79,6 @@ pub(crate) async fn lease(tier: &RedisTier, key: &str, token: Token) {
 /// Fills an empty name.
 pub(crate) async fn put(tier: &RedisTier, key: &str, value: &str) {
     lease(tier, key, Token(1)).await;
-    let filled = tier.fill(vec![fill(key, value)], Token(1)).await.expect("an answer");
+    let filled = tier.fill(vec![fill(key, value)], Token(1), &[]).await.expect("an answer").filled;
     assert_eq!(filled, [true], "{key}");
 }

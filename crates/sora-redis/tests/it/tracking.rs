@@ -112,7 +112,7 @@ async fn expiry_eviction_and_a_flush_are_told() -> Result<()> {
     lease(&tier, "short", Token(1)).await;
     let mut short = fill("short", "v");
     short.time_to_live_ms = 1;
-    assert_eq!(tier.fill(vec![short], Token(1)).await?, [true]);
+    assert_eq!(tier.fill(vec![short], Token(1), &[]).await?.filled, [true]);
     listener.wait_changed("short").await;
 
     put(&tier, "evicted", "v").await;

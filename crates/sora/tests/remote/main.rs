@@ -1,17 +1,22 @@
 //! Nodes that share a cache on a real Redis.
 
+mod held;
 mod nodes;
 mod processes;
+mod races;
+mod setup;
 mod tags;
+mod unfenced;
 mod writes;
 
 use std::sync::Arc;
 
 use sora::memory::Memory;
 use sora::provider::SharedProvider;
-use sora::redis::{RedisConfig, RedisTier};
-use sora::{Cache, CacheNumbers, CachePolicy, Entity, RemoteCache, Repository, Sora};
-use sora_testbed::Redis;
+use sora::{CacheNumbers, CachePolicy, Entity, Repository, Sora};
+use sora_testbed::{Redis, Reply};
+
+use self::setup::Setup;
 
 #[derive(Clone, Debug, Entity, PartialEq)]
 #[sora(table = "items", unique(name))]
@@ -62,14 +67,19 @@ impl World {
     }
 
     async fn node_with(&self, policy: CachePolicy) -> Node {
-        let tier = RedisTier::connect(RedisConfig::parse(&self.url).expect("an address"));
-        let tier = tier.expect("a tier");
-        tier.ready().await.expect("it answers");
-        let remote = RemoteCache::new(Arc::new(tier), &self.application);
-        let cache = Cache::new().all(policy).remote(remote);
-        let store = Sora::builder().cache(cache).provider(self.store.clone());
-        let items = store.repository::<Item>().await.expect("a repository");
-        Node { store, items, beside: self.beside().await }
+        Setup::new().policy(policy).open(self).await
+    }
+
+    /// The server, for what somebody says to it who knows of no Sora.
+    fn redis(&self) -> Redis {
+        Redis::given(&self.url).expect("an address")
+    }
+
+    /// The key under which the server holds an item.
+    fn key(&self, id: i64) -> Vec<u8> {
+        let keys = row_keys(&self.redis(), &self.application);
+        let mut keys = keys.into_iter().filter(|key| key.ends_with(&id.to_le_bytes()));
+        keys.next().unwrap_or_else(|| panic!("the server holds no item {id}"))
     }
 
     /// The store as somebody uses it who knows of no cache.
@@ -95,4 +105,15 @@ impl Node {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// The keys under which a server holds rows of an application.
+fn row_keys(redis: &Redis, application: &str) -> Vec<Vec<u8>> {
+    let pattern = format!("{{sora:row:{application}:*");
+    let reply = redis.command(&["KEYS", &pattern]).expect("keys");
+    let bytes = |key: &Reply| match key {
+        Reply::Bulk(key) => key.clone(),
+        other => panic!("no key: {other:?}"),
+    };
+    reply.values().expect("a list").iter().map(bytes).collect()
 }

@@ -118,6 +118,17 @@ impl Server {
         names.iter().flat_map(block).collect()
     }
 
+    /// Counters as they are; none is made.
+    pub(super) fn counted(&mut self, names: &[RemoteName], node: usize) -> Vec<Option<u64>> {
+        let count = |name: &RemoteName| {
+            let name = of(name);
+            let number = self.counters.get(&name).copied();
+            self.track(name, node);
+            number
+        };
+        names.iter().map(count).collect()
+    }
+
     pub(super) fn counters(
         &mut self,
         names: &[RemoteName],

@@ -59,7 +59,7 @@ impl Node {
     async fn fill(&self, key: &str, token: u128) -> bool {
         let value = token.to_string().into_bytes();
         let fill = Fill { name: name(key), value, time_to_live_ms: LONG_MS };
-        self.tier.fill(vec![fill], Token(token)).await.expect("an answer")[0]
+        self.tier.fill(vec![fill], Token(token), &[]).await.expect("an answer").filled[0]
     }
 
     async fn remove(&self, key: &str) {

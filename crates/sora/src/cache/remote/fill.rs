@@ -88,7 +88,10 @@ impl Load<'_> {
             return;
         }
         let told = self.keep();
-        let answers = match self.tier().fill(fills, self.token).await {
+        let table = self.table_of();
+        let counted = [(&*table.generation, read.generation), (&*table.tagged, read.tagged)];
+        let counted = if self.space.tags.is_empty() { &counted[..1] } else { &counted[..] };
+        let answers = match self.tier().fill(fills, self.token, counted).await {
             Ok(answers) => answers.into_iter().map(Some).collect(),
             Err(_) => vec![None; filled.len()],
         };
@@ -98,7 +101,7 @@ impl Load<'_> {
                     count(&counters.remote_fills);
                     told
                 }
-                // Somebody has written the row meanwhile.
+                // Somebody has written the row meanwhile, or invalidated all.
                 Some(false) => {
                     count(&counters.remote_fills_refused);
                     Keep::Not

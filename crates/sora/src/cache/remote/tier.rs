@@ -8,7 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use sora_core::remote::{Fill, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token};
+use sora_core::remote::{
+    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token,
+};
 use sora_core::{Error, ErrorKind, LiveTable, Result, Schema};
 use tokio::runtime::Handle;
 
@@ -232,9 +234,28 @@ impl Tier {
         checked(slots, names.len())
     }
 
-    pub(super) async fn fill(&self, fills: Vec<Fill>, token: Token) -> Result<Vec<bool>> {
+    /// Puts rows there, and says of each whether it may be kept. One round trip.
+    ///
+    /// None may if the table, or any tag of it, was invalidated since it was asked how often that had
+    /// been: in a cluster another server tells of that than the one that takes the rows, and later.
+    pub(super) async fn fill(
+        &self,
+        fills: Vec<Fill>,
+        token: Token,
+        counted: &[(&Generation, u64)],
+    ) -> Result<Vec<bool>> {
         let len = fills.len();
-        checked(self.call(|| self.remote().fill(fills, token)).await?, len)
+        let names: Vec<_> = counted.iter().map(|(counter, _)| counter.name.clone()).collect();
+        let Filled { filled, counters } =
+            self.call(|| self.remote().fill(fills, token, &names)).await?;
+        let mut filled = checked(filled, len)?;
+        for ((counter, known), now) in counted.iter().zip(checked(counters, names.len())?) {
+            if now != Some(*known) {
+                counter.forget();
+                filled.fill(false);
+            }
+        }
+        Ok(filled)
     }
 
     pub(super) async fn release(&self, names: &[RemoteName], token: Token) {
