@@ -76,6 +76,11 @@ impl Ears {
         self.tell(|_| ());
     }
 
+    /// Lets those look who wait for a server, and no listener.
+    pub(crate) fn note(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
     /// Whether any server answers.
     pub(crate) fn is_up(&self) -> bool {
         *self.up.lock().unwrap_or_else(PoisonError::into_inner) > 0
@@ -90,7 +95,7 @@ impl Ears {
         change(&mut up);
         self.listeners().iter().for_each(|listener| listener.gap(*up > 0));
         drop(up);
-        self.changes.send_modify(|count| *count += 1);
+        self.note();
     }
 
     fn listeners(&self) -> Arc<Vec<Arc<dyn RemoteListener>>> {

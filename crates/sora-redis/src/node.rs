@@ -223,6 +223,8 @@ impl Node {
                     pause_ms = self.config.reconnect_min_ms;
                     let link = Arc::new(link);
                     self.rise(number, link.clone());
+                    // Now it can be asked, too.
+                    self.ears.note();
                     let why = tokio::select! {
                         () = driver.ended() => "the connection was lost",
                         why = link.watch(&self.config, || self.ears.gap()) => why,

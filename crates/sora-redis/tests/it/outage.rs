@@ -6,7 +6,7 @@ use sora_redis::{RedisConfig, RedisTier};
 use sora_testbed::RedisOptions;
 
 use crate::listener::Listener;
-use crate::server::{config, connect, connect_with, fetch, name, start, start_with};
+use crate::server::{LONG_MS, config, connect, connect_with, fetch, name, start, start_with};
 
 #[tokio::test]
 async fn a_busy_server_is_busy_for_a_while() -> Result<()> {
@@ -108,4 +108,18 @@ async fn more_than_may_wait_is_refused() -> Result<()> {
         call.expect("no panic")?;
     }
     Ok(())
+}
+
+/// It need not wait until a connection must have been made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_answers_is_ready_at_once() {
+    let redis = start();
+    let all = async {
+        for _ in 0..20 {
+            connect_with(config(&redis.url()).connect_timeout_ms(LONG_MS)).await;
+        }
+    };
+    // So that a test that would never end fails.
+    let is_ready = tokio::time::timeout(std::time::Duration::from_mins(1), all).await.is_ok();
+    assert!(is_ready, "its connections are there, and it waits");
 }
