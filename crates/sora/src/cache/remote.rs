@@ -7,6 +7,7 @@ mod frame;
 mod generation;
 mod journal;
 mod load;
+mod patience;
 mod table;
 mod tagged;
 mod tier;

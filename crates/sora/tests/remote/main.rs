@@ -2,6 +2,7 @@
 
 mod held;
 mod nodes;
+mod outages;
 mod processes;
 mod races;
 mod setup;

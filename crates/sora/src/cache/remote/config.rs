@@ -47,6 +47,7 @@ pub struct RemoteCache {
     pub(super) tags_max: usize,
     pub(super) failures_max: u32,
     pub(super) open_ms: u64,
+    pub(super) wait_max_ms: u64,
 }
 
 impl RemoteCache {
@@ -64,6 +65,7 @@ impl RemoteCache {
             tags_max: 10_000,
             failures_max: 5,
             open_ms: 1_000,
+            wait_max_ms: 250,
         }
     }
 
@@ -71,6 +73,16 @@ impl RemoteCache {
     /// long a look-up waits, at most, for a process that has died.
     pub fn lease_time_ms(mut self, time_ms: u64) -> Self {
         self.lease_time_ms = time_ms.max(1);
+        self
+    }
+
+    /// How long one look-up, or one write, waits for the tier at most, all its calls to it together: 250
+    /// by default. A look-up goes to the store then, and what a write has changed is told later.
+    ///
+    /// A call has the tier's own time beside (`command_timeout_ms` of a Redis), which should be no
+    /// longer: the first call of each is bound by that alone.
+    pub fn wait_max_ms(mut self, time_ms: u64) -> Self {
+        self.wait_max_ms = time_ms;
         self
     }
 

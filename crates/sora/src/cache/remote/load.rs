@@ -9,6 +9,7 @@ use sora_core::{Operation, RowBuffer, Source};
 use tokio::time::{Instant, timeout};
 
 use super::frame::{self, Head};
+use super::patience::patiently;
 use super::{RemoteTable, Shared, Tier};
 use crate::Table;
 use crate::cache::CacheMode;
@@ -39,7 +40,7 @@ pub(in crate::cache) async fn lead(
         let name = shared.table.name(&landing.key);
         Wanted { landing, place, name }
     });
-    load.run(rows.collect()).await;
+    patiently(shared.tier.config.wait_max_ms, load.run(rows.collect())).await;
 }
 
 /// A load of some rows.
@@ -141,6 +142,7 @@ impl Load<'_> {
         self.take_out(&mut sorted).await;
         read.tagged = self.count_tagged(&mut sorted).await;
         self.take_leases(&mut sorted, read.generation, keep).await;
+        read.generation = self.hold_generation(&mut sorted).await;
         let Sorted { leased, theirs, plain, .. } = sorted;
         self.read_store(leased, plain, read).await;
         theirs
@@ -343,6 +345,22 @@ impl Load<'_> {
                 sorted.theirs.extend(again);
             }
             Err(_) => self.untold(empty, sorted),
+        }
+    }
+
+    /// Returns the generation that rows are put there with. Should it have been forgotten since the tier
+    /// was asked, with a connection, say, it is read again: else nobody would tell of its change.
+    async fn hold_generation(&self, sorted: &mut Sorted) -> u64 {
+        if sorted.leased.is_empty() {
+            return 0;
+        }
+        match self.tier().number(&self.table_of().generation).await {
+            Ok(generation) => generation,
+            Err(_) => {
+                let leased = std::mem::take(&mut sorted.leased);
+                self.untold(leased, sorted);
+                0
+            }
         }
     }
 

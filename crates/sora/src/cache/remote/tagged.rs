@@ -7,6 +7,7 @@ use sora_core::Result;
 use sora_core::remote::RemoteName;
 
 use super::generation::Generation;
+use super::patience::patiently;
 use super::table::RemoteTable;
 use super::tier::Tier;
 use crate::cache::tags::{TAGS_MAX, TagNames};
@@ -99,7 +100,8 @@ impl<'a> RemoteTag<'a> {
     }
 
     pub(in crate::cache) async fn bump(mut self) {
-        self.is_done = self.tier.bump_tag(self.table, &self.tag).await.is_ok();
+        let bump = self.tier.bump_tag(self.table, &self.tag);
+        self.is_done = patiently(self.tier.config.wait_max_ms, bump).await.is_ok();
     }
 }
 

@@ -18,6 +18,7 @@ use super::RemoteCache;
 use super::breaker::{Breaker, BreakerState};
 use super::generation::Generation;
 use super::journal::{Journal, Work};
+use super::patience::{Failure, within};
 use super::table::RemoteTable;
 use super::tagged::Tags;
 use crate::cache::numbers::count;
@@ -78,6 +79,10 @@ pub struct RemoteState {
 /// Hears what happens in the tier, as long as somebody uses it.
 #[derive(Debug)]
 struct Ear(Weak<Tier>);
+
+/// The task that works the journal off. Dropped, by its end or that of its runtime, it lets another
+/// begin.
+struct Draining(Weak<Tier>);
 
 /// How long to wait before the journal is tried again.
 const DRAIN_MS: u64 = 200;
@@ -300,20 +305,22 @@ impl Tier {
             let message = "the shared cache has failed of late, and is not asked";
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
-        let called = call().await;
-        match &called {
-            Ok(_) => self.breaker.succeeded(),
-            // Too much at once says nothing of the tier.
-            Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::InvalidInput) => {
-                count(&self.failed);
+        match within(call()).await {
+            Ok(answer) => {
+                self.breaker.succeeded();
+                Ok(answer)
             }
-            Err(error) => {
+            Err(Failure::Spent(error)) => Err(error),
+            Err(Failure::Tier(error)) => {
                 count(&self.failed);
-                self.breaker.failed(self.time.now_ms());
-                tracing::debug!(%error, "the shared cache failed");
+                // Too much at once says nothing of the tier.
+                if !matches!(error.kind(), ErrorKind::Busy | ErrorKind::InvalidInput) {
+                    self.breaker.failed(self.time.now_ms());
+                    tracing::debug!(%error, "the shared cache failed");
+                }
+                Err(error)
             }
         }
-        called
     }
 
     /// Has the journal worked off in the background, if there is anything in it.
@@ -323,7 +330,7 @@ impl Tier {
         }
         let Ok(runtime) = Handle::try_current() else { return };
         if !self.is_draining.swap(true, Ordering::AcqRel) {
-            runtime.spawn(drain(Arc::downgrade(self)));
+            runtime.spawn(drain(Draining(Arc::downgrade(self))));
         }
     }
 
@@ -399,18 +406,24 @@ impl RemoteListener for Ear {
     }
 }
 
-async fn drain(tier: Weak<Tier>) {
-    while let Some(tier) = tier.upgrade() {
+async fn drain(draining: Draining) {
+    while let Some(tier) = draining.0.upgrade() {
         _ = tier.drain_now().await;
         if tier.journal.len() == 0 {
-            tier.is_draining.store(false, Ordering::Release);
+            drop(draining);
             // What came in between has found it under way.
-            if tier.journal.len() == 0 || tier.is_draining.swap(true, Ordering::AcqRel) {
-                return;
-            }
+            return tier.drain();
         }
         drop(tier);
         tokio::time::sleep(Duration::from_millis(DRAIN_MS)).await;
+    }
+}
+
+impl Drop for Draining {
+    fn drop(&mut self) {
+        if let Some(tier) = self.0.upgrade() {
+            tier.is_draining.store(false, Ordering::Release);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use sora_core::Result;
 
 use super::Tier;
 use super::generation::Generation;
+use super::patience::patiently;
 use super::table::RemoteTable;
 
 /// Keys of rows, as bytes.
@@ -106,7 +107,7 @@ impl RemoteTouched {
     /// round trip.
     pub(in crate::cache) async fn end(mut self) {
         self.outcome = Outcome::Known;
-        if self.tell().await.is_ok() {
+        if patiently(self.tier.config.wait_max_ms, self.tell()).await.is_ok() {
             self.outcome = Outcome::Told;
         }
     }
