@@ -137,7 +137,7 @@ fn a_tier_without_its_fence_is_found() {
 #[test]
 fn losses_that_nobody_tells_are_found() {
     let flaw = Some(RemoteFlaw::LosesInSilence);
-    assert!(found(RemoteFaults { flaw, ..LOSSY }, LOSSY_BOUNDS).is_some());
+    assert!(found(RemoteFaults { flaw, lose_percent: 30, ..LOSSY }, LOSSY_BOUNDS).is_some());
 }
 
 #[test]

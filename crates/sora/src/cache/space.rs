@@ -177,12 +177,6 @@ impl Space {
         runtime.spawn(request::carried(lead.in_current_span()));
     }
 
-    /// Takes a row out, because it has changed.
-    pub(super) fn invalidate(&self, key: &[u8]) {
-        count(&self.counters.invalidated);
-        self.fence.invalidate(key, || self.memory.remove(key));
-    }
-
     pub(super) fn begin_write(&self, key: &[u8]) {
         count(&self.counters.invalidated);
         self.fence.begin_write(key, || self.memory.remove(key));

@@ -1,6 +1,6 @@
 //! What a write touches of the caches, by the keys that it names or the store tells.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) struct Touched {
 #[derive(Clone, Debug)]
 enum Keys {
     All,
-    These(HashSet<Box<[u8]>>),
+    These(BTreeSet<Box<[u8]>>),
 }
 
 /// Rows whose keys only the store knows: new ones, and those that another unique value found.
@@ -48,7 +48,7 @@ pub(super) struct UnderWay {
 pub(super) struct Learning<'a> {
     sink: &'a mut dyn RowSink,
     key: &'a [usize],
-    pub(super) keys: HashSet<Box<[u8]>>,
+    pub(super) keys: BTreeSet<Box<[u8]>>,
 }
 
 /// The keys that one transaction touches one by one; of more, all rows are taken out.
@@ -101,7 +101,7 @@ fn has_key(space: &Space, schema: &Schema) -> bool {
 }
 
 /// The keys of the rows that a write names; none if it does not name all that it touches.
-fn keys_of(write: &Write) -> Option<HashSet<Box<[u8]>>> {
+fn keys_of(write: &Write) -> Option<BTreeSet<Box<[u8]>>> {
     let schema = write.binding.schema();
     match &write.change {
         Change::Insert { rows, columns, on_conflict } => {
@@ -138,7 +138,7 @@ fn key_positions(columns: &[u16], schema: &Schema) -> Option<Vec<usize>> {
 }
 
 /// None if a key cannot be told.
-fn keys_at(rows: &RowBuffer, positions: &[usize]) -> Option<HashSet<Box<[u8]>>> {
+fn keys_at(rows: &RowBuffer, positions: &[usize]) -> Option<BTreeSet<Box<[u8]>>> {
     if rows.len() > KEYS_MAX {
         return None;
     }
@@ -174,7 +174,7 @@ impl Unnamed {
         let sink = if write.returning.is_some() { sink } else { nothing };
         let mut asked = write.clone();
         asked.returning = Some(self.columns.clone());
-        (asked, Learning { sink, key: &self.key, keys: HashSet::new() })
+        (asked, Learning { sink, key: &self.key, keys: BTreeSet::new() })
     }
 }
 
@@ -193,7 +193,7 @@ impl RowSink for Learning<'_> {
 
 impl Touched {
     /// Rows whose keys the store has told.
-    pub(super) fn learnt(unnamed: &Unnamed, keys: &HashSet<Box<[u8]>>) -> Self {
+    pub(super) fn learnt(unnamed: &Unnamed, keys: &BTreeSet<Box<[u8]>>) -> Self {
         let mut touched = Self::default();
         touched.add_rows(&unnamed.spaces, unnamed.remote.as_ref(), keys);
         touched
@@ -202,7 +202,7 @@ impl Touched {
     /// One row of a cache.
     pub(super) fn row(space: &Arc<Space>, key: Box<[u8]>) -> Self {
         let mut touched = Self::default();
-        let key = HashSet::from([key]);
+        let key = BTreeSet::from([key]);
         touched.add_rows(std::slice::from_ref(space), space.shared.as_ref(), &key);
         touched
     }
@@ -236,7 +236,7 @@ impl Touched {
         &mut self,
         spaces: &[Arc<Space>],
         shared: Option<&Shared>,
-        keys: &HashSet<Box<[u8]>>,
+        keys: &BTreeSet<Box<[u8]>>,
     ) {
         for space in spaces {
             self.add_space(space.clone(), Keys::These(keys.clone()));
@@ -306,16 +306,16 @@ impl UnderWay {
         self.unnamed.as_ref()
     }
 
-    /// Takes out the rows that were named by the store.
-    pub(super) fn learn(&mut self, keys: &HashSet<Box<[u8]>>) {
+    /// Takes out the rows that were named by the store. Nothing is kept of them from here to the end:
+    /// the tier that processes share is told only then, and does not tell who told it.
+    pub(super) fn learn(&mut self, keys: BTreeSet<Box<[u8]>>) {
         let Some(unnamed) = &self.unnamed else { return };
-        for space in &unnamed.spaces {
-            for key in keys {
-                space.invalidate(key);
-            }
-        }
         if let (Some(remote), Some(shared)) = (&mut self.touched.remote, &unnamed.remote) {
-            remote.rows(&shared.table, keys, KEYS_MAX);
+            remote.rows(&shared.table, &keys, KEYS_MAX);
+        }
+        for space in unnamed.spaces.clone() {
+            keys.iter().for_each(|key| space.begin_write(key));
+            self.touched.spaces.push((space, Keys::These(keys.clone())));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Invalidations that could not be told yet.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,8 +22,8 @@ pub(super) struct Journal {
 
 #[derive(Debug, Default)]
 struct State {
-    rows: HashMap<Arc<str>, Rows>,
-    tables: HashMap<Box<[u8]>, Whole>,
+    rows: BTreeMap<Arc<str>, Rows>,
+    tables: BTreeMap<Box<[u8]>, Whole>,
     names: usize,
     /// Counts entries, so that one that was put in again is not taken for done.
     entries: u64,
@@ -34,7 +34,7 @@ struct State {
 #[derive(Debug)]
 struct Rows {
     table: Arc<RemoteTable>,
-    keys: HashMap<Box<[u8]>, Todo>,
+    keys: BTreeMap<Box<[u8]>, Todo>,
 }
 
 /// A table to be invalidated as a whole.
@@ -168,7 +168,7 @@ impl State {
     fn add_row(&mut self, table: &Arc<RemoteTable>, key: &[u8], until_ms: u64) {
         let entry = self.entry();
         let rows = self.rows.entry(table.space.clone()).or_insert_with(|| {
-            let keys = HashMap::new();
+            let keys = BTreeMap::new();
             Rows { table: table.clone(), keys }
         });
         match rows.keys.entry(key.into()) {

@@ -111,7 +111,7 @@ impl Load<'_> {
             if Instant::now() >= give_up {
                 // Whoever has the lease takes too long: its value, or none, is for others.
                 let plain = wanted.into_iter().map(|wanted| (wanted, Keep::Not)).collect();
-                return self.read_store(Vec::new(), plain, Read::default()).await;
+                return Box::pin(self.read_store(Vec::new(), plain, Read::default())).await;
             }
             let keys = wanted.iter().map(|wanted| wanted.landing.key.clone()).collect();
             let change = self.shared.table.wait(keys);
@@ -144,7 +144,8 @@ impl Load<'_> {
         self.take_leases(&mut sorted, read.generation, keep).await;
         read.generation = self.hold_generation(&mut sorted).await;
         let Sorted { leased, theirs, plain, .. } = sorted;
-        self.read_store(leased, plain, read).await;
+        // Apart, so that the future of a row that is there is small.
+        Box::pin(self.read_store(leased, plain, read)).await;
         theirs
     }
 

@@ -1,6 +1,6 @@
 //! What a write takes out of the shared tier.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sora_core::Result;
@@ -11,7 +11,7 @@ use super::patience::patiently;
 use super::table::RemoteTable;
 
 /// Keys of rows, as bytes.
-type Keys = HashSet<Box<[u8]>>;
+type Keys = BTreeSet<Box<[u8]>>;
 
 /// The rows of the shared tier that a write touches, to be taken out when it has ended.
 ///
