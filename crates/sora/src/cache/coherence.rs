@@ -79,7 +79,7 @@ impl DynProvider for Coherent {
                     let (asked, mut sink) = unnamed.around(write, sink, &mut nothing);
                     let written = self.inner.write(&asked, &mut sink).await;
                     let keys = sink.keys;
-                    under_way.learn(keys);
+                    under_way.learn(&keys);
                     written
                 }
             };

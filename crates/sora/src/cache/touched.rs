@@ -308,13 +308,15 @@ impl UnderWay {
 
     /// Takes out the rows that were named by the store. Nothing is kept of them from here to the end:
     /// the tier that processes share is told only then, and does not tell who told it.
-    pub(super) fn learn(&mut self, keys: BTreeSet<Box<[u8]>>) {
+    pub(super) fn learn(&mut self, keys: &BTreeSet<Box<[u8]>>) {
         let Some(unnamed) = &self.unnamed else { return };
         if let (Some(remote), Some(shared)) = (&mut self.touched.remote, &unnamed.remote) {
-            remote.rows(&shared.table, &keys, KEYS_MAX);
+            remote.rows(&shared.table, keys, KEYS_MAX);
         }
         for space in unnamed.spaces.clone() {
-            keys.iter().for_each(|key| space.begin_write(key));
+            for key in keys {
+                space.begin_write(key);
+            }
             self.touched.spaces.push((space, Keys::These(keys.clone())));
         }
     }
