@@ -1,5 +1,6 @@
 //! Nodes that share a cache on a real Redis.
 
+mod bulk;
 mod held;
 mod nodes;
 mod outages;
