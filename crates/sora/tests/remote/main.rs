@@ -4,6 +4,9 @@ mod bulk;
 mod held;
 mod nodes;
 mod outages;
+mod own_reads;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod processes;
 mod races;
 mod setup;
