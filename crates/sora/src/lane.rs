@@ -59,6 +59,10 @@ pub(crate) struct Pass<W: Work> {
     is_over: bool,
 }
 
+/// Turns of the runtime that a round trip waits for callers at most; a worker runs some 60 tasks in
+/// one.
+const TURNS_MAX: usize = 16;
+
 impl<W: Work> Lanes<W> {
     pub(crate) fn new(work: W, lanes: usize, waiting_max: usize) -> Arc<Self> {
         let state = Mutex::new(State { busy: 0, under_way: 0, waiting: VecDeque::new() });
@@ -108,8 +112,7 @@ impl<W: Work> Pass<W> {
         let runtime = self.runtime.clone();
         runtime.spawn(async move {
             loop {
-                // All callers that can run now join before the queue is taken.
-                tokio::task::yield_now().await;
+                self.gather().await;
                 let items = self.take();
                 if items.is_empty() {
                     return;
@@ -117,6 +120,21 @@ impl<W: Work> Pass<W> {
                 self.lanes.work.run(items).await;
             }
         });
+    }
+
+    /// Lets all callers that can run now join before the queue is taken: turn after turn, as long as
+    /// one more has come.
+    async fn gather(&self) {
+        let count = || self.lanes.state().waiting.len();
+        let mut waiting = count();
+        for _ in 0..TURNS_MAX {
+            tokio::task::yield_now().await;
+            let now = count();
+            if now <= waiting {
+                return;
+            }
+            waiting = now;
+        }
     }
 
     /// Takes what goes next; the lane is given up, under the same lock, if there is nothing.

@@ -42,7 +42,7 @@ pub(crate) struct Found {
 const WAITING_MAX: usize = 16_384;
 
 /// Keys in one statement, by default.
-const KEYS_MAX: usize = 256;
+const KEYS_MAX: usize = 512;
 
 impl Lookup {
     /// Returns the lanes of a store's look-ups; none if joining does not pay there.

@@ -99,7 +99,6 @@ async fn a_thousand_look_ups_at_once_take_few_round_trips() {
         }
         calls.join_all().await;
         let trips = scene.proxy.round_trips() - trips;
-        eprintln!("DBG trips {trips}");
         assert!(trips <= 32, "{trips} round trips");
     }
 }

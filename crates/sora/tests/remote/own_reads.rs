@@ -16,9 +16,8 @@ const TASKS: u64 = 16;
 /// both fill what they share, all the time.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_written_is_read_at_once() {
-    let reads = std::env::var("SORA_TEST_OWN_READS").map_or(READS, |reads| {
-        reads.parse().expect("SORA_TEST_OWN_READS is a number of reads")
-    });
+    let reads = std::env::var("SORA_TEST_OWN_READS")
+        .map_or(READS, |reads| reads.parse().expect("SORA_TEST_OWN_READS is a number of reads"));
     let world = World::new().await;
     let (one, other) = (world.node().await, world.node().await);
     let items: Vec<Item> = (10..100).map(item).collect();

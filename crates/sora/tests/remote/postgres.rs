@@ -84,7 +84,6 @@ async fn a_thousand_misses_ask_the_servers_a_few_times() {
     assert_eq!((numbers.loads - before.loads, numbers.remote_fills - before.remote_fills), (1, 1));
     for round in 1..3 {
         let (trips, queries) = scene.at_once((1_000 * round..1_000 * (round + 1)).collect()).await;
-        eprintln!("DBG {trips} trips {queries} queries");
         assert!(trips <= 32, "{trips} round trips to Redis");
         assert!((1..=12).contains(&queries), "{queries} queries to PostgreSQL");
     }
