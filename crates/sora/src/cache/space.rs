@@ -212,20 +212,21 @@ impl Space {
 
     /// Somebody else has written a row.
     pub(super) fn told(&self, key: &[u8]) {
-        count(&self.counters.told);
         self.fence.invalidate(key, || self.memory.remove(key));
+        // Behind it: whoever sees the number need not wait for what it counts.
+        count(&self.counters.told);
     }
 
     /// Somebody else may have written all rows.
     pub(super) fn told_all(&self) {
-        count(&self.counters.told);
         self.fence.invalidate_all(|| self.memory.clear());
+        count(&self.counters.told);
     }
 
     /// Somebody else may have written any row, and nobody told.
     pub(super) fn suspect(&self) {
-        count(&self.counters.suspected);
         self.fence.invalidate_all(|| self.memory.suspect());
+        count(&self.counters.suspected);
     }
 
     /// Takes out all rows with a tag, here and in the tier that processes share. One round trip.

@@ -132,9 +132,9 @@ impl Provider for HeldStore {
             let mut script = self.held.script();
             (script.read_error, std::mem::take(&mut script.panics))
         };
+        let mut lets = self.held.lets.subscribe();
+        let before = *lets.borrow();
         if self.held.holds.load(Ordering::SeqCst) {
-            let mut lets = self.held.lets.subscribe();
-            let before = *lets.borrow();
             self.held.held.send_modify(|held| *held += 1);
             lets.wait_for(|lets| *lets > before).await.expect("the test holds the sender");
         }

@@ -1,7 +1,11 @@
 //! Nodes that share a cache on a real Redis.
 
 mod bulk;
+mod encoding;
 mod held;
+mod leases;
+mod lifecycle;
+mod lifetimes;
 mod nodes;
 mod outages;
 mod own_reads;

@@ -1,14 +1,26 @@
 //! Rows that are read from the store, and put in the shared tier.
 
+use std::sync::Arc;
+
 use sora_core::Source;
-use sora_core::remote::Fill;
+use sora_core::remote::{Fill, RemoteName, Token};
+use tokio::runtime::Handle;
 
 use super::frame::{self, Head};
 use super::load::{Load, Read, Wanted, names};
 use super::tagged::TagNumbers;
+use super::tier::Tier;
 use crate::cache::landing::{Keep, LoadedRow, fail_all};
 use crate::cache::numbers::count;
 use crate::cache::tags::TagNames;
+
+/// Leases that are held while rows are read. Dropped before that has ended, by a panic, it gives them
+/// back in the background.
+struct Leases<'a> {
+    tier: &'a Arc<Tier>,
+    names: Vec<RemoteName>,
+    token: Token,
+}
 
 impl Load<'_> {
     /// Reads rows of the store, and fills those in whose leases are held.
@@ -25,15 +37,17 @@ impl Load<'_> {
         let wanted = leased.iter().chain(plain.iter().map(|(wanted, _)| wanted));
         let keys =
             self.keys.pick(wanted.map(|wanted| wanted.place).collect::<Vec<_>>().into_iter());
+        let leases = Leases { tier: &self.shared.tier, names: names(&leased), token: self.token };
         let rows = match keys {
             Ok(keys) => self.space.load_rows(&self.table, keys, to_fill > 0, self.location).await,
             Err(error) => Err(error),
         };
+        let held = leases.keep();
         let mut rows = match rows {
             Ok(rows) => rows,
             Err(error) => {
                 if to_fill > 0 {
-                    self.tier().release(&names(&leased), self.token).await;
+                    self.tier().release(&held, self.token).await;
                 }
                 let plain = plain.into_iter().map(|(wanted, _)| wanted);
                 return fail_all(leased.into_iter().chain(plain).map(|it| it.landing), &error);
@@ -154,5 +168,24 @@ impl Load<'_> {
         };
         let sealed = frame::seal(head, encoded, config.compress_bytes_min).ok()?;
         Some((sealed, time_ms))
+    }
+}
+
+impl Leases<'_> {
+    /// The reading has ended: whoever has their names sees to them.
+    fn keep(mut self) -> Vec<RemoteName> {
+        std::mem::take(&mut self.names)
+    }
+}
+
+impl Drop for Leases<'_> {
+    fn drop(&mut self) {
+        let (names, token) = (std::mem::take(&mut self.names), self.token);
+        if let Ok(runtime) = Handle::try_current()
+            && !names.is_empty()
+        {
+            let tier = self.tier.clone();
+            runtime.spawn(async move { tier.release(&names, token).await });
+        }
     }
 }

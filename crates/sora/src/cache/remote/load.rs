@@ -38,14 +38,14 @@ pub(in crate::cache) async fn lead(
     let places = 0..landings.len();
     let rows = landings.into_iter().zip(places).map(|(landing, place)| {
         let name = shared.table.name(&landing.key);
-        Wanted { landing, place, name }
+        Wanted { landing, place, name, is_odd: false }
     });
     patiently(shared.tier.config.wait_max_ms, load.run(rows.collect())).await;
 }
 
 /// A load of some rows.
 pub(super) struct Load<'a> {
-    shared: &'a Shared,
+    pub(super) shared: &'a Shared,
     pub(super) space: &'a Space,
     pub(super) table: Table,
     pub(super) keys: RowBuffer,
@@ -61,6 +61,8 @@ pub(super) struct Wanted {
     /// Where its key is.
     pub(super) place: usize,
     pub(super) name: RemoteName,
+    /// Its name was empty and could not be leased.
+    is_odd: bool,
 }
 
 /// What is to be done for the rows that one look at the tier did not give.
@@ -333,13 +335,24 @@ impl Load<'_> {
         renew(&empty);
         match self.tier().lease(&names(&empty), self.token).await {
             Ok(slots) => {
-                for (wanted, slot) in empty.into_iter().zip(slots) {
+                let mut odd = Vec::new();
+                for (mut wanted, slot) in empty.into_iter().zip(slots) {
                     match slot {
                         Slot::Leased(token) if token == self.token => sorted.leased.push(wanted),
-                        // Removed again at once, or filled meanwhile with what is old already.
-                        Slot::Empty => sorted.theirs.push(wanted),
+                        // Something that is no value stands there, such as a list.
+                        Slot::Empty if wanted.is_odd => odd.push(wanted),
+                        // Or it was removed again at once, or filled with what is old already.
+                        Slot::Empty => {
+                            wanted.is_odd = true;
+                            sorted.theirs.push(wanted);
+                        }
                         slot => _ = self.sort(wanted, slot, generation, keep, sorted),
                     }
+                }
+                if !odd.is_empty() {
+                    // Whether it is gone is seen by looking.
+                    _ = self.tier().remove(&names(&odd)).await;
+                    sorted.theirs.extend(odd);
                 }
                 self.land_tagged(keep, sorted).await;
                 let again = sorted.outdated.drain(..);
