@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use sora::provider::BoxFuture;
-use sora::remote::{Fill, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token};
+use sora::remote::{
+    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token,
+};
 use sora::{Error, ErrorKind, Result};
 
 #[derive(Clone, Debug, Default)]
@@ -118,7 +120,12 @@ impl Remote for Scripted {
         })
     }
 
-    fn fill(&self, fills: Vec<Fill>, token: Token) -> BoxFuture<'_, Result<Vec<bool>>> {
+    fn fill<'a>(
+        &'a self,
+        fills: Vec<Fill>,
+        token: Token,
+        counters: &'a [RemoteName],
+    ) -> BoxFuture<'a, Result<Filled>> {
         Box::pin(async move {
             self.call("fill").await?;
             let mut filled = Vec::new();
@@ -130,7 +137,9 @@ impl Remote for Scripted {
                 }
                 filled.push(is_filled);
             }
-            Ok(filled)
+            let state = self.state();
+            let number = |name| Some(state.counters.get(name).copied().unwrap_or(0));
+            Ok(Filled { filled, counters: counters.iter().map(number).collect() })
         })
     }
 
