@@ -20,7 +20,7 @@ pub(crate) struct Held {
     /// How often those that are held were let go.
     lets: Arc<watch::Sender<u64>>,
     /// How many reads by key have come to where they are held.
-    held: Arc<watch::Sender<u64>>,
+    count: Arc<watch::Sender<u64>>,
     reads: Arc<AtomicU64>,
     script: Arc<Mutex<Script>>,
 }
@@ -38,7 +38,7 @@ impl Default for Held {
         Self {
             holds: Arc::default(),
             lets: Arc::new(watch::Sender::new(0)),
-            held: Arc::new(watch::Sender::new(0)),
+            count: Arc::new(watch::Sender::new(0)),
             reads: Arc::default(),
             script: Arc::default(),
         }
@@ -64,12 +64,12 @@ impl Held {
 
     /// How many reads have been held so far.
     pub(crate) fn held(&self) -> u64 {
-        *self.held.borrow()
+        *self.count.borrow()
     }
 
     /// Waits until so many reads have been held, from the first on.
     pub(crate) async fn wait_held(&self, count: u64) {
-        let mut held = self.held.subscribe();
+        let mut held = self.count.subscribe();
         held.wait_for(|held| *held >= count).await.expect("this holds the sender");
     }
 
@@ -135,7 +135,7 @@ impl Provider for HeldStore {
         let mut lets = self.held.lets.subscribe();
         let before = *lets.borrow();
         if self.held.holds.load(Ordering::SeqCst) {
-            self.held.held.send_modify(|held| *held += 1);
+            self.held.count.send_modify(|held| *held += 1);
             lets.wait_for(|lets| *lets > before).await.expect("the test holds the sender");
         }
         assert!(!panics, "as the test wants it");

@@ -37,12 +37,12 @@ impl Load<'_> {
         let wanted = leased.iter().chain(plain.iter().map(|(wanted, _)| wanted));
         let keys =
             self.keys.pick(wanted.map(|wanted| wanted.place).collect::<Vec<_>>().into_iter());
-        let leases = Leases { tier: &self.shared.tier, names: names(&leased), token: self.token };
+        let reading = Leases { tier: &self.shared.tier, names: names(&leased), token: self.token };
         let rows = match keys {
             Ok(keys) => self.space.load_rows(&self.table, keys, to_fill > 0, self.location).await,
             Err(error) => Err(error),
         };
-        let held = leases.keep();
+        let held = reading.keep();
         let mut rows = match rows {
             Ok(rows) => rows,
             Err(error) => {

@@ -40,7 +40,8 @@ pub(in crate::cache) async fn lead(
         let name = shared.table.name(&landing.key);
         Wanted { landing, place, name, is_odd: false }
     });
-    patiently(shared.tier.config.wait_max_ms, load.run(rows.collect())).await;
+    let run = Box::pin(load.run(rows.collect()));
+    patiently(shared.tier.config.wait_max_ms, run).await;
 }
 
 /// A load of some rows.
