@@ -108,3 +108,15 @@ async fn in_memory_alone_a_tag_takes_out_its_rows() {
     let name = async |id| items.get(id).await.expect("a look-up").expect("a row").name.clone();
     assert_eq!((name(1).await, name(2).await), ("new1".into(), "n2".into()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_is_a_whole_value_and_no_part_of_one() {
+    let world = World::new().await;
+    world.beside().await.patch(2, [Item::NAME.set("n10")]).await.expect("written");
+    let policy = CachePolicy::new().tag_by(&["name"]);
+    let (one, other) = (world.node_with(policy).await, world.node_with(policy).await);
+    one.items.get_many([1, 2]).await.expect("rows");
+    other.items.invalidate_tag(Item::NAME, "n1").await.expect("invalidated");
+    assert_eq!(other.name(2).await, ("n10".into(), Source::Remote));
+    assert_eq!(other.name(1).await, ("n1".into(), Source::Store));
+}
