@@ -17,6 +17,7 @@ async fn survive(case: &str, harm: impl FnOnce(&Scene, &RedisSnapshot), undo: im
     let traffic = Traffic::new(&scene.nodes());
     traffic.pass(REQUESTS).await;
     let old = scene.redis.snapshot().expect("a snapshot");
+    traffic.name_rows();
     traffic.pass(REQUESTS).await;
     let before = scene.nodes().map(|node| (state(node).failed, state(node).gaps));
     harm(&scene, &old);
@@ -26,6 +27,7 @@ async fn survive(case: &str, harm: impl FnOnce(&Scene, &RedisSnapshot), undo: im
     };
     until(is_felt).await;
     traffic.pass(REQUESTS).await;
+    traffic.leave_rows();
     undo(&scene);
     until(|| scene.nodes().iter().all(|node| state(node).is_up)).await;
     traffic.pass(REQUESTS).await;
