@@ -3,6 +3,7 @@
 //! All hold 50,000 rows behind an `Arc`, by text keys, and are asked for them at random; the keys are
 //! given by reference. Sora is asked through `Repository::get`, with an observer attached.
 
+mod outages;
 mod remote;
 mod sides;
 
@@ -20,6 +21,8 @@ const USAGE: &str = "usage: sora-benchmarks-cache WHAT
   remote [TASKS] 9 interleaved pairs of single look-ups in the Redis tier and by the redis crate itself, of
                  1, 16 and 256 tasks if it is not said (redis-server must be installed)
   remote direct|tier|told TASKS SECONDS   one side alone; told is a tier with a listener
+  outages        what requests notice while Redis is away, late or back without its data, as a table (PostgreSQL
+                 and redis-server must be installed)
   probe SIDE N   N look-ups of one side: what the others run";
 
 /// The one that others are compared with.
@@ -35,6 +38,7 @@ fn main() -> Result<()> {
         ["remote"] => [1, 16, 256].into_iter().try_for_each(remote::compare),
         ["remote", tasks] => remote::compare(tasks.parse()?),
         ["remote", side, tasks, seconds] => remote::alone(side, tasks.parse()?, seconds.parse()?),
+        ["outages"] => outages::run(),
         ["probe", side, count] => sides::find(side)?.probe(count.parse()?),
         _ => Err(USAGE.into()),
     }
