@@ -1,5 +1,6 @@
 //! The cache of one store in one process.
 
+mod flaws;
 mod flights;
 mod held;
 mod modes;

@@ -214,7 +214,7 @@ impl Bench {
 }
 
 /// What an iterator gives, as a stream.
-struct Iter<I>(I);
+pub(super) struct Iter<I>(pub(super) I);
 
 impl<I: Iterator + Unpin> futures_core::Stream for Iter<I> {
     type Item = I::Item;
