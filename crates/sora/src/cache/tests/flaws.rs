@@ -107,6 +107,35 @@ async fn all_who_wait_for_a_row_that_is_not_there_make_one_load() {
     assert_eq!(bench.held.take_reads(), 1);
 }
 
+#[tokio::test]
+async fn look_ups_of_many_join_those_of_one_and_the_other_way_round() {
+    let bench = Bench::memory().await;
+    bench.held.hold();
+    let one = |id| {
+        let items = bench.items.clone();
+        tokio::spawn(async move { items.get(id).await })
+    };
+    let many = || {
+        let items = bench.items.clone();
+        tokio::spawn(async move { items.get_many([1, 2]).await })
+    };
+    let first = one(1);
+    settle().await;
+    let both = [many(), many()];
+    settle().await;
+    let last = one(2);
+    settle().await;
+    bench.held.let_go();
+    for (id, call) in [(1, first), (2, last)] {
+        assert_eq!(call.await.expect("no panic").expect("a row"), Some(Arc::new(item(id))));
+    }
+    for call in both {
+        assert_eq!(call.await.expect("no panic").expect("rows").iter().flatten().count(), 2);
+    }
+    let numbers = bench.numbers();
+    assert_eq!((bench.held.take_reads(), numbers.loads, numbers.joined), (2, 2, 4));
+}
+
 impl Load for u32 {
     fn is(&self, other: &Self) -> bool {
         self == other

@@ -45,13 +45,16 @@ where
     E: Entity + sora_core::Insert<E> + PartialEq + std::fmt::Debug,
     K: AsKey<E::Key> + Send,
 {
-    let remote = RemoteCache::new(Arc::new(server.line()), application);
-    let cache = Cache::new().all(POLICY).remote(remote);
-    let store = Arc::new(sora_core::memory::Memory::new());
-    let store = Sora::builder().cache(cache).provider(store);
+    let provider = Arc::new(sora_core::memory::Memory::new());
+    // By no cache: it would take out what stands under the row's name.
+    let store = Sora::builder().provider(provider.clone());
     store.ensure_schema::<E>().await.expect("a table");
     let rows = store.repository::<E>().await.expect("a repository");
     rows.insert(&row).await.expect("a row");
+    let remote = RemoteCache::new(Arc::new(server.line()), application);
+    let cache = Cache::new().all(POLICY).remote(remote);
+    let store = Sora::builder().cache(cache).provider(provider);
+    let rows = store.repository::<E>().await.expect("a repository");
     let before = server.rows().len();
     let found = rows.look_up(key).await.expect("a look-up");
     assert_eq!(found.source, Source::Store, "{application} {row:?}");

@@ -198,6 +198,17 @@ async fn two_types_of_one_key_get_each_its_own() {
     // What stands there stayed for those who can read it.
     let third = world.node().await.store.repository::<Pair>().await.expect("a repository");
     assert_eq!(third.look_up(1).await.expect("a look-up").source, Source::Remote);
+    // A write by one is seen by both.
+    let mirrored = one.store.repository::<Mirrored>().await.expect("a repository");
+    for (left, by_pair) in [(7, true), (8, false)] {
+        match by_pair {
+            true => drop(pairs.patch(1, [Pair::LEFT.set(left)]).await.expect("written")),
+            false => drop(mirrored.patch(1, [Mirrored::LEFT.set(left)]).await.expect("written")),
+        }
+        let found = pairs.get(1).await.expect("a look-up").expect("a row").left;
+        let other = mirrored.get(1).await.expect("a look-up").expect("a row").left;
+        assert_eq!((found, other), (left, left));
+    }
 }
 
 #[tokio::test]
@@ -254,6 +265,7 @@ async fn a_tag_is_its_whole_value_and_takes_two_calls_however_many_rows_it_has()
         let counts = [node.found(1).await.0, node.found(10).await.0, node.found(11).await.0];
         assert_eq!(counts, [7, 0, 0]);
     }
+    assert_eq!((one.numbers().hits, one.numbers().misses), (2, 21), "they stayed in memory");
     one.line.take_calls();
     one.items.invalidate_tag(Item::COUNT, 0).await.expect("invalidated");
     assert_eq!(one.line.take_calls(), (2, 2), "19 rows");
@@ -276,6 +288,25 @@ async fn no_tag_is_left_out_however_few_are_remembered() {
             assert_eq!(node.found(id).await.0, 7, "{id}");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_node_loads_the_other_waits_for() {
+    let world = World::new().await;
+    let (one, other) = (world.node().await, world.node().await);
+    one.held.hold();
+    let calls = [one.asks(1), one.asks(77)];
+    settle().await;
+    let others = [other.asks(1), other.asks(77)];
+    settle().await;
+    one.held.let_go();
+    for calls in [calls, others] {
+        for (call, expected) in calls.into_iter().zip([Some(0), None]) {
+            assert_eq!(call.await.expect("no panic"), expected);
+        }
+    }
+    assert_eq!((one.held.take_reads(), other.held.take_reads()), (2, 0));
+    assert_eq!(other.numbers().lease_waits, 2);
 }
 
 #[tokio::test]
