@@ -202,6 +202,7 @@ pub(crate) const TABLE_LINES: &[Line] = lines! {
     "a cursor belongs to its query" => table::read::cursors_are_bound;
     "a stream gives every row once, in order" => table::stream::every_row;
     "a stream reads at most one page ahead" => table::stream::pulled;
+    "a stream that is left alone keeps nobody waiting" => table::stream::left_alone;
     "a write of many rows has one outcome for each" => table::write::many;
     "an atomic write of many rows is whole or nothing, or is refused" => table::write::atomic;
     "a write by filter writes the rows that meet it, or is refused" => table::write::by_filter;

@@ -113,6 +113,7 @@ impl Provider for Memory {
             lookup_lanes: 0,
             native: false,
             read_only: false,
+            reads_ahead: false,
             residual: true,
             returning: true,
             rows_max: Self::ROWS_MAX,

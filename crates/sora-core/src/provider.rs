@@ -90,6 +90,9 @@ pub struct Capability {
     pub native: bool,
     /// It refuses writes.
     pub read_only: bool,
+    /// A page of a scan that was asked for comes without being polled, and whoever leaves it
+    /// unpolled keeps nothing from others.
+    pub reads_ahead: bool,
     /// It applies the residual conditions of a read itself, before rows cross threads.
     pub residual: bool,
     /// Writes can return the rows as they are stored.
@@ -116,6 +119,7 @@ impl Capability {
         lookup_lanes: 0,
         native: false,
         read_only: false,
+        reads_ahead: false,
         residual: false,
         returning: false,
         rows_max: 1,
@@ -125,7 +129,7 @@ impl Capability {
     };
 
     /// The facts by name, for tables and checks.
-    pub fn facts(self) -> [(&'static str, String); 14] {
+    pub fn facts(self) -> [(&'static str, String); 15] {
         [
             ("aggregates", self.aggregates.to_string()),
             ("atomic_writes", self.atomic_writes.to_string()),
@@ -135,6 +139,7 @@ impl Capability {
             ("lookup_lanes", self.lookup_lanes.to_string()),
             ("native", self.native.to_string()),
             ("read_only", self.read_only.to_string()),
+            ("reads_ahead", self.reads_ahead.to_string()),
             ("residual", self.residual.to_string()),
             ("returning", self.returning.to_string()),
             ("rows_max", self.rows_max.to_string()),

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sora_core::read::{Read, ReadReport};
+use sora_core::read::{Pace, Read, ReadReport};
 use sora_core::{Error, ErrorKind, Result, Row, RowBuffer, RowSink};
 use tokio::sync::mpsc;
 
@@ -20,10 +20,14 @@ pub(crate) struct Chunk {
 const CHUNK_BYTES: usize = 64 * 1024;
 /// One is filled while the caller takes another.
 const CHUNKS_MAX: usize = 2;
+/// Of a page of a scan all are: whoever reads ahead takes them later, and a thread that waited for it
+/// would keep others from reading. More than its rows the page does not take here either.
+const PAGE_CHUNKS_MAX: usize = RowBuffer::BYTES_MAX / CHUNK_BYTES;
 
 /// Returns both ends of a read.
-pub(crate) fn channel() -> (mpsc::Sender<Chunk>, mpsc::Receiver<Chunk>) {
-    mpsc::channel(CHUNKS_MAX)
+pub(crate) fn channel(read: &Read) -> (mpsc::Sender<Chunk>, mpsc::Receiver<Chunk>) {
+    let is_page = read.pace == Pace::Scan && read.limit.is_some();
+    mpsc::channel(if is_page { PAGE_CHUNKS_MAX } else { CHUNKS_MAX })
 }
 
 /// Runs a read on a thread, and sends what it gives.

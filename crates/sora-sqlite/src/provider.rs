@@ -10,7 +10,10 @@ use sora_core::provider::{
 use sora_core::read::{Read, ReadReport};
 use sora_core::write::{Outcome, Write, WriteReport};
 use sora_core::{Error, ErrorKind, LiveTable, Result, Retry, RowSink};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use crate::chunk;
 use crate::config::{Place, SqliteConfig};
@@ -167,7 +170,11 @@ impl Shared {
 
     async fn to_reader(&self, job: Job) -> Result<()> {
         match &self.readers {
-            Some(readers) => readers.send(job).await.map_err(|_| chunk::gone()),
+            Some(readers) => match readers.try_send(job) {
+                Ok(()) => Ok(()),
+                Err(TrySendError::Closed(_)) => Err(chunk::gone()),
+                Err(TrySendError::Full(job)) => queue(readers.clone(), job).await,
+            },
             None => {
                 let turn = self.exclusive().await?;
                 self.to_writer(Box::new(move |worker| {
@@ -218,7 +225,7 @@ impl Shared {
         place: Option<GaugePlace>,
         sink: &mut dyn RowSink,
     ) -> Result<ReadReport> {
-        let (sender, receiver) = chunk::channel();
+        let (sender, receiver) = chunk::channel(read);
         let (_caller, waiting) = Caller::new();
         let job_read = read.clone();
         let gauge = place.map(|place| (self.gauges.clone(), place));
@@ -228,6 +235,22 @@ impl Shared {
         });
         self.to_reader(job).await?;
         chunk::receive(receiver, sink).await
+    }
+}
+
+/// Waits for a place in the queue.
+///
+/// A task of its own does: whoever reads ahead may not be polled for long, and would keep the place
+/// that it was given from others.
+async fn queue(readers: mpsc::Sender<Job>, job: Job) -> Result<()> {
+    if Handle::try_current().is_err() {
+        return readers.send(job).await.map_err(|_| chunk::gone());
+    }
+    let mut waiting = JoinSet::new();
+    waiting.spawn(async move { readers.send(job).await.is_ok() });
+    match waiting.join_next().await {
+        Some(Ok(true)) => Ok(()),
+        _ => Err(chunk::gone()),
     }
 }
 
@@ -253,6 +276,7 @@ impl Provider for Sqlite {
         capability.keys_max = 10_000;
         capability.native = true;
         capability.read_only = self.0.config.read_only;
+        capability.reads_ahead = self.0.readers.is_some();
         capability.residual = true;
         capability.returning = true;
         capability.rows_max = 50_000;

@@ -68,7 +68,7 @@ impl Session for SqliteSession {
         sink: &'a mut dyn RowSink,
     ) -> BoxFuture<'a, Result<ReadReport>> {
         Box::pin(async move {
-            let (sender, receiver) = chunk::channel();
+            let (sender, receiver) = chunk::channel(read);
             let (_caller, waiting) = Caller::new();
             let job_read = read.clone();
             self.shared.to_writer(Box::new(move |worker| {

@@ -4,6 +4,7 @@ mod aggregate;
 mod batch;
 mod cached;
 mod children;
+mod fetch;
 mod group;
 mod key;
 mod lookup;

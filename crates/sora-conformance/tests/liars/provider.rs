@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -34,6 +35,8 @@ pub(crate) struct Lie {
     pub(crate) read: fn(&mut Read),
     /// Refuses a read.
     pub(crate) refuses_read: fn(&Read) -> bool,
+    /// Refuses other such reads until one that has begun is polled again.
+    pub(crate) holds: fn(&Read) -> bool,
     /// Changes the rows that the store hands out.
     pub(crate) rows: fn(&Read, &mut Vec<Cells>),
     pub(crate) read_report: fn(&Read, &mut ReadReport),
@@ -91,6 +94,7 @@ impl Lie {
         negotiate: |_| {},
         read: |_| {},
         refuses_read: |_| false,
+        holds: |_| false,
         rows: |_, _| {},
         read_report: |_, _| {},
         ignores_break: false,
@@ -123,11 +127,39 @@ pub(crate) struct Liar {
     numbers: Arc<Mutex<HashMap<String, u64>>>,
     /// The copies of the sessions that write at the same time.
     open: Copies,
+    /// Whether a read holds the one place.
+    is_held: Arc<AtomicBool>,
+}
+
+/// The one place of reads, until this is dropped.
+struct Held(Arc<AtomicBool>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
 }
 
 impl Liar {
     pub(crate) fn new(lie: Lie) -> Self {
-        Self { inner: Memory::new(), lie, numbers: Arc::default(), open: Arc::default() }
+        Self {
+            inner: Memory::new(),
+            lie,
+            numbers: Arc::default(),
+            open: Arc::default(),
+            is_held: Arc::default(),
+        }
+    }
+
+    /// Takes the one place, if the lie is to have one.
+    fn hold(&self, read: &Read) -> Result<Option<Held>> {
+        if !(self.lie.holds)(read) {
+            return Ok(None);
+        }
+        match self.is_held.swap(true, Ordering::SeqCst) {
+            true => Err(Error::new(ErrorKind::Busy, "another read is under way")),
+            false => Ok(Some(Held(self.is_held.clone()))),
+        }
     }
 
     /// Reads through `inner`, which is the store or a session of it.
@@ -229,6 +261,10 @@ impl Provider for Liar {
     }
 
     async fn read(&self, read: &Read, sink: &mut dyn RowSink) -> Result<ReadReport> {
+        let held = self.hold(read)?;
+        if held.is_some() {
+            tokio::task::yield_now().await;
+        }
         self.read_through(read, sink, |read, sink| now(Provider::read(&self.inner, read, sink)))
     }
 

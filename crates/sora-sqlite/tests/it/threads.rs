@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
-use sora_core::provider::{DynProvider, SessionOptions};
-use sora_core::read::{Pace, Read};
+use sora_core::provider::{BoxFuture, DynProvider, SessionOptions};
+use sora_core::read::{Pace, Read, ReadReport};
 use sora_core::write::OnConflict;
 use sora_core::{Binding, Column, ErrorKind, Result, Row, RowBuffer, RowSink, Schema, Type, Value};
 use sora_sqlite::{Clock, Sqlite, SqliteConfig};
@@ -238,6 +239,59 @@ async fn a_dropped_read_frees_its_thread() {
         // The only thread answers again.
         assert_eq!(count(provider, &all_rows(&binding)).await, Some(3));
     }
+}
+
+/// Has a read begin, and leaves it alone then.
+fn begin(read: &mut BoxFuture<'_, Result<ReadReport>>) {
+    let begun = read.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(begun.is_pending(), "it is over");
+}
+
+/// Waits for what must not wait for anybody.
+async fn at_once<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_mins(1), future).await.expect("a place")
+}
+
+#[tokio::test]
+async fn a_page_that_nobody_takes_keeps_no_place() {
+    let store = Store::with(|config| config.readers(1).queue_max(1)).await;
+    store.sql(ENDLESS);
+    let binding = ids(&store.sqlite, 3).await;
+    let endless = Read::new(found(&store.sqlite, "endless").await, Arc::from([0u16]));
+    let provider: &dyn DynProvider = &store.sqlite;
+    let running = Arc::new(Notify::new());
+    let mut sink = Telling(8_192, running.clone());
+    let mut busy = provider.read(&endless, &mut sink);
+    tokio::select! {
+        _ = &mut busy => panic!("it ended"),
+        () = running.notified() => {}
+    }
+    // One finds a place behind it, and one finds none.
+    let mut page = all_rows(&binding);
+    page.limit = Some(2);
+    let mut rows = [RowBuffer::new(2), RowBuffer::new(2)];
+    let mut pages: Vec<_> = rows.iter_mut().map(|rows| provider.read(&page, rows)).collect();
+    pages.iter_mut().for_each(begin);
+    drop(busy);
+    assert_eq!(at_once(count(provider, &all_rows(&binding))).await, Some(3));
+    for page in pages {
+        assert_eq!(page.await.expect("a page").received, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_large_page_that_nobody_takes_keeps_no_thread() {
+    let store = Store::with(|config| config.readers(1)).await;
+    let binding = ids(&store.sqlite, 3).await;
+    store.sql("UPDATE ids SET name = hex(zeroblob(2000000))");
+    let provider: &dyn DynProvider = &store.sqlite;
+    let mut page = all_rows(&binding);
+    page.limit = Some(3);
+    let mut rows = RowBuffer::new(2);
+    let mut read = provider.read(&page, &mut rows);
+    begin(&mut read);
+    assert_eq!(at_once(count(provider, &all_rows(&binding))).await, Some(3));
+    assert_eq!(read.await.expect("a page").received, 3);
 }
 
 /// Takes some rows and then breaks.

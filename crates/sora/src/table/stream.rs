@@ -19,9 +19,9 @@ use sora_core::{
 };
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::Table;
+use super::fetch::{Fetch, UNFINISHED};
 use super::read::Reader;
 use crate::collect::PageEnd;
 use crate::deadline;
@@ -65,7 +65,7 @@ pub struct StreamOptions {
 enum State {
     Start,
     /// The next keyset page is on its way.
-    Page(Task<Result<Fetched>>),
+    Page(Fetch),
     /// The next keyset page was not asked for: inside a transaction nothing is read ahead.
     Next,
     /// All was read at once and handed out.
@@ -73,13 +73,6 @@ enum State {
     /// One cursor pushes pages, and says when it is at its end.
     Cursor(mpsc::Receiver<Result<Pushed>>),
     End,
-}
-
-/// A page, and where the next one starts.
-struct Fetched {
-    rows: RowBuffer,
-    received: u64,
-    last: Option<Vec<Value>>,
 }
 
 /// What a cursor pushes.
@@ -170,7 +163,7 @@ impl RowStream {
         let next = match &mut self.state {
             State::Start | State::Next | State::End => return Poll::Ready(None),
             State::Drained => Ok((RowBuffer::default(), None)),
-            State::Page(task) => match ready!(task.poll(context)) {
+            State::Page(fetch) => match ready!(fetch.poll(context)) {
                 Ok(fetched) => {
                     self.event.received += fetched.received;
                     Ok((fetched.rows, fetched.last))
@@ -185,7 +178,7 @@ impl RowStream {
             },
         };
         Poll::Ready(match next {
-            Ok((rows, last)) => self.take(rows, last),
+            Ok((rows, last)) => self.take(rows, last, context),
             Err(error) => Some(Err(self.fail(error))),
         })
     }
@@ -204,7 +197,12 @@ impl RowStream {
     }
 
     /// Hands out a page and asks for the next one.
-    fn take(&mut self, mut rows: RowBuffer, last: Option<Vec<Value>>) -> Option<Result<RowBuffer>> {
+    fn take(
+        &mut self,
+        mut rows: RowBuffer,
+        last: Option<Vec<Value>>,
+        context: &mut Context<'_>,
+    ) -> Option<Result<RowBuffer>> {
         if let Some(left) = &mut self.left {
             rows.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
             *left -= rows.len() as u64;
@@ -234,8 +232,8 @@ impl RowStream {
                 self.state = State::Next;
                 return Some(Ok(rows));
             }
-            match spawn_page(&self.table, plan, self.page_rows) {
-                Ok(task) => self.state = State::Page(task),
+            match Fetch::page(&self.table, plan, self.page_rows) {
+                Ok(fetch) => self.state = State::Page(fetch.started(context)),
                 Err(error) => return Some(Err(self.fail(error))),
             }
         } else if matches!(self.state, State::Page(_)) {
@@ -260,13 +258,13 @@ impl RowStream {
             && self.table.capability().keyset
             && !self.table.schema().key().is_empty();
         if keyset || matches!(self.state, State::Next) {
-            return spawn_page(&self.table, plan, self.page_rows).map(State::Page);
+            return Fetch::page(&self.table, plan, self.page_rows).map(State::Page);
         }
         plan.read.limit = None;
         plan.residual_limit = None;
         if self.table.transaction().is_some() {
             // A cursor would keep the session from the writes that its consumer does in between.
-            return spawn_whole(&self.table, plan.clone(), self.left).map(State::Page);
+            return Fetch::whole(&self.table, plan, self.left).map(State::Page);
         }
         spawn_cursor(&self.table, plan.clone(), self.options.page_rows).map(State::Cursor)
     }
@@ -283,43 +281,6 @@ fn page_rows(rows: &RowBuffer, rows_max: u64) -> u64 {
     let row_bytes = (rows.size() / rows.len().max(1)).max(1);
     let wanted = (PAGE_BYTES / row_bytes).max(1).ilog2();
     (1 << wanted).min(rows_max)
-}
-
-fn spawn_page(table: &Table, plan: &Plan, page_rows: u64) -> Result<Task<Result<Fetched>>> {
-    let (table, plan) = (table.clone(), plan.clone());
-    let fetch = async move {
-        let mut rows = RowBuffer::new(plan.width);
-        let page = (Some(page_rows), PageEnd::Stop);
-        let (report, collected) = table.run(&plan, page, &mut Reader::Store, &mut rows).await?;
-        Ok(Fetched { rows, received: report.received, last: collected.last })
-    };
-    Ok(Task(runtime()?.spawn(fetch)))
-}
-
-/// Reads all rows at once.
-fn spawn_whole(table: &Table, plan: Plan, left: Option<u64>) -> Result<Task<Result<Fetched>>> {
-    let table = table.clone();
-    let fetch = async move {
-        let mut rows = RowBuffer::new(plan.width);
-        // One row beyond the bound tells that it is exceeded.
-        let limit = plan.rows_max().saturating_add(1).min(left.unwrap_or(u64::MAX));
-        let page = (Some(limit), PageEnd::Stop);
-        let (report, _) = table.run(&plan, page, &mut Reader::Store, &mut rows).await?;
-        if rows.len() as u64 > plan.rows_max() {
-            return Err(too_many(&table, plan.rows_max()));
-        }
-        Ok(Fetched { rows, received: report.received, last: None })
-    };
-    Ok(Task(runtime()?.spawn(fetch)))
-}
-
-fn too_many(table: &Table, rows_max: u64) -> Error {
-    let message = format!(
-        "inside a transaction a stream that {} cannot fetch by keyset pages is held in memory, up to \
-         {rows_max} rows; add a limit, raise Fallback::Scan {{ rows_max }}, or stream outside",
-        table.store().provider.name()
-    );
-    Error::new(ErrorKind::Limit, message).with("table", table.name())
 }
 
 /// Reads by one cursor on a thread of its own, where waiting for the consumer blocks nobody else.
@@ -404,27 +365,7 @@ impl RowSink for Pages {
     }
 }
 
-const UNFINISHED: &str = "the page of the stream was not fetched to its end";
-
-/// A spawned task that ends when nobody waits for it.
-struct Task<T>(JoinHandle<T>);
-
-impl<T> Task<Result<T>> {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<T>> {
-        Poll::Ready(match ready!(Pin::new(&mut self.0).poll(context)) {
-            Ok(result) => result,
-            Err(error) => Err(Error::new(ErrorKind::Cancelled, UNFINISHED).with_source(error)),
-        })
-    }
-}
-
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-fn runtime() -> Result<Handle> {
+pub(super) fn runtime() -> Result<Handle> {
     Handle::try_current().map_err(|error| {
         let message = "a stream is polled inside a tokio runtime";
         Error::new(ErrorKind::InvalidInput, message).with_source(error)

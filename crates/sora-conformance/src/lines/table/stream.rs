@@ -80,3 +80,23 @@ pub(crate) async fn pulled(store: &Store) -> Verdict {
     }
     Ok(())
 }
+
+pub(crate) async fn left_alone(store: &Store) -> Verdict {
+    let rows = make(store, "waited", 50).await?;
+    let table = open(store, Profile::Full, "waited").await?;
+    let query = Query { sort: by_x(false), ..Query::default() };
+    // More than a store has connections, or threads that read.
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let mut stream = table.stream(&query, StreamOptions { page_rows: 5 });
+        let first = stream.next().await.transpose()?;
+        same("rows of the first page", &first.map_or(0, |page| page.len()), &5)?;
+        streams.push(stream);
+    }
+    same("rows that are counted", &table.count(&query).await?, &50)?;
+    while let Some(stream) = streams.pop() {
+        let left = drain(stream, 5).await?;
+        same("rows behind the first page", &left.len(), &(rows.len() - 5))?;
+    }
+    Ok(())
+}

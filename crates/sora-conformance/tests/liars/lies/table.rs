@@ -116,6 +116,13 @@ pub(crate) const LIES: &[Lie] = &[
         ..Lie::NONE
     },
     Lie {
+        name: "goes on only while it is polled, and lets nobody else read until then",
+        line: "a stream that is left alone keeps nobody waiting",
+        capability: |capability| capability.reads_ahead = true,
+        holds: |read| is_of(read, "waited"),
+        ..Lie::NONE
+    },
+    Lie {
         name: "a conflict is reported as written",
         line: "a write of many rows has one outcome for each",
         write_report: |write, report| {
