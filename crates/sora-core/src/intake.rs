@@ -35,7 +35,7 @@ impl<'a> Intake<'a> {
     /// Returns an intake for rows of these columns. New rows get those that Sora assigns too.
     pub fn new(schema: &'a Schema, columns: &[u16], stamp: Stamp) -> Self {
         let given = columns.len();
-        let columns = match stamp {
+        let columns: Arc<[u16]> = match stamp {
             Stamp::Stored => columns.into(),
             Stamp::New => {
                 let assigned = (0u16..).zip(schema.columns()).filter(|(at, column)| {
@@ -43,15 +43,22 @@ impl<'a> Intake<'a> {
                         column.assigned == Assigned::UuidV7 || schema.version() == Some(*at);
                     by_sora && !columns.contains(at)
                 });
-                columns.iter().copied().chain(assigned.map(|(at, _)| at)).collect::<Arc<[u16]>>()
+                let assigned: Vec<u16> = assigned.map(|(at, _)| at).collect();
+                // Nearly always none, and then there is one allocation.
+                match assigned.is_empty() {
+                    true => columns.into(),
+                    false => [columns, &assigned].concat().into(),
+                }
             }
         };
-        Self { schema, rows: RowBuffer::new(columns.len()), columns, given, position: 0, stamp }
+        // Room for one row: most writes have no more.
+        let rows = RowBuffer::with_capacity(columns.len(), 1);
+        Self { schema, columns, given, rows, position: 0, stamp }
     }
 
     /// Returns an intake for rows that are stored already, or keys, of these columns.
     pub fn stored(schema: &'a Schema, columns: Arc<[u16]>) -> Self {
-        let (given, rows) = (columns.len(), RowBuffer::new(columns.len()));
+        let (given, rows) = (columns.len(), RowBuffer::with_capacity(columns.len(), 1));
         Self { schema, columns, given, rows, position: 0, stamp: Stamp::Stored }
     }
 
