@@ -133,7 +133,7 @@ fn tables_fit_the_terminal() {
             &format!("                 -5  \"NULL\"       1e300   {null}  {null}"),
         ]
     );
-    assert_eq!(left_out, ["doc".into(), "raw".into()]);
+    assert_eq!(left_out, ["doc", "raw"].map(Box::<str>::from));
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use sora_core::provider::BoxFuture;
-use sora_core::remote::{Fill, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token};
+use sora_core::remote::{
+    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token,
+};
 use sora_core::{Error, ErrorKind, Result};
 use tokio::sync::watch;
 
@@ -217,7 +219,12 @@ impl Remote for Line {
         Box::pin(async { leased })
     }
 
-    fn fill(&self, fills: Vec<Fill>, token: Token) -> BoxFuture<'_, Result<Vec<bool>>> {
+    fn fill<'a>(
+        &'a self,
+        fills: Vec<Fill>,
+        token: Token,
+        counters: &'a [RemoteName],
+    ) -> BoxFuture<'a, Result<Filled>> {
         let filled = self.call(fills.len(), |state, told| {
             let mut fill = |fill: Fill| {
                 let stands = state.take(self.node, &fill.name, token, told);
@@ -226,7 +233,9 @@ impl Remote for Line {
                 }
                 stands
             };
-            fills.into_iter().map(&mut fill).collect()
+            let filled = fills.into_iter().map(&mut fill).collect();
+            let count = |name| state.counters.get(name).copied();
+            Filled { filled, counters: counters.iter().map(count).collect() }
         });
         Box::pin(async { filled })
     }
