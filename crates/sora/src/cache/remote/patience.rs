@@ -1,5 +1,6 @@
 //! How long one look-up or write waits for the shared tier.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -31,13 +32,17 @@ tokio::task_local! {
 }
 
 /// Runs a load or a write, all of whose calls to the tier take no longer than that.
-pub(super) async fn patiently<T>(max_ms: u64, work: impl Future<Output = T>) -> T {
+pub(super) fn patiently<F: Future>(max_ms: u64, work: F) -> impl Future<Output = F::Output> {
     let max = Duration::from_millis(max_ms);
-    PATIENCE.scope(Patience { max, spent_us: AtomicU64::new(0) }, work).await
+    PATIENCE.scope(Patience { max, spent_us: AtomicU64::new(0) }, work)
 }
 
 /// Makes a call for as long as there is time left, and takes off what it needed.
-pub(super) async fn within<T>(call: impl Future<Output = Result<T>>) -> Result<T, Failure> {
+///
+/// It is pinned where it is: a future that is handed on by value is held twice.
+pub(super) async fn within<T>(
+    call: Pin<&mut impl Future<Output = Result<T>>>,
+) -> Result<T, Failure> {
     let known = PATIENCE.try_with(|patience| (patience.max, patience.spent()));
     let Ok((max, spent)) = known else {
         // What is told late is nobody's to wait for.
@@ -75,6 +80,8 @@ fn spent_all(max: Duration) -> Error {
 
 #[cfg(all(test, not(sora_model)))]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -92,7 +99,7 @@ mod tests {
             let calls = async {
                 let mut ended = 0;
                 for take_ms in takes_ms {
-                    ended += usize::from(within(taking(*take_ms)).await.is_ok());
+                    ended += usize::from(within(pin!(taking(*take_ms))).await.is_ok());
                 }
                 ended
             };
@@ -104,12 +111,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_not_asked_is_told_from_what_did_not_answer() {
         let calls = async {
-            assert!(within(taking(200)).await.is_ok());
-            assert!(matches!(within(taking(200)).await, Err(Failure::Tier(_))), "it was cut off");
-            assert!(matches!(within(taking(200)).await, Err(Failure::Spent(_))));
+            assert!(within(pin!(taking(200))).await.is_ok());
+            assert!(
+                matches!(within(pin!(taking(200))).await, Err(Failure::Tier(_))),
+                "it was cut off"
+            );
+            assert!(matches!(within(pin!(taking(200))).await, Err(Failure::Spent(_))));
         };
         patiently(250, calls).await;
-        assert!(within(taking(1_000)).await.is_ok(), "nobody waits");
+        assert!(within(pin!(taking(1_000))).await.is_ok(), "nobody waits");
     }
 
     async fn taking(time_ms: u64) -> Result<()> {

@@ -305,7 +305,7 @@ impl Tier {
             let message = "the shared cache has failed of late, and is not asked";
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
-        match within(call()).await {
+        match within(pin!(call())).await {
             Ok(answer) => {
                 self.breaker.succeeded();
                 Ok(answer)
