@@ -1,6 +1,7 @@
 //! Flaws that caches have elsewhere: see `docs/flaws/caching.md`.
 
 mod names;
+mod narrow;
 mod server;
 mod shared;
 
