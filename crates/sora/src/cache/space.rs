@@ -229,7 +229,7 @@ impl Space {
         count(&self.counters.suspected);
     }
 
-    /// Takes out all rows with a tag, here and in the tier that processes share. One round trip.
+    /// Takes out all rows with a tag, here and in the tier that processes share. Two round trips.
     ///
     /// # Errors
     ///
