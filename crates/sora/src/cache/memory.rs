@@ -125,6 +125,9 @@ struct ByBytes;
 /// What an entry needs beside its cells: its place in the map, its key's and its value's headers.
 const OVERHEAD_BYTES: u64 = 160;
 
+/// The longest key of which it is kept that it has no row: whoever asks for rows chooses it.
+const MISSING_KEY_BYTES_MAX: usize = 1_024;
+
 impl<E: Kept> Memory<E> {
     pub(super) fn new(policy: CachePolicy) -> Self {
         let entries = policy.entries_max.max(1);
@@ -212,10 +215,11 @@ impl<E: Kept> MemoryTier for Memory<E> {
         let times = Times { lives, era: self.era.load(Ordering::Acquire) };
         let Some((value, bytes)) = value else {
             self.present.remove(&KeyRef(key));
-            if self.policy.missing_entries_max > 0 && lives.gone_ms > 0 {
+            let fits = key.len() <= MISSING_KEY_BYTES_MAX;
+            if fits && self.policy.missing_entries_max > 0 && lives.gone_ms > 0 {
                 self.missing.insert(OwnKey::new(key), times);
             }
-            return true;
+            return fits;
         };
         let weight = (bytes + key.len() as u64).max(self.weight_min);
         let fits = weight <= self.present.shard_capacity() && self.policy.entries_max > 0;

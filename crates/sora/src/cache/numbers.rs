@@ -27,7 +27,7 @@ pub struct CacheNumbers {
     pub loads_failed: u64,
     /// Loads whose row was written meanwhile, so that they were not cached.
     pub fills_refused: u64,
-    /// Rows that are too large to be cached.
+    /// Rows that are too large to be cached, and keys that have none and are too long for that.
     pub too_large: u64,
     /// Rows taken out because they were written.
     pub invalidated: u64,

@@ -111,7 +111,8 @@ impl CachePolicy {
         self
     }
 
-    /// The most keys of which it is kept that there is no row: 10,000 by default.
+    /// The most keys of which it is kept that there is no row: 10,000 by default. Keys beyond 1 KiB are
+    /// not kept.
     pub const fn missing_entries_max(mut self, entries: usize) -> Self {
         self.missing_entries_max = entries;
         self

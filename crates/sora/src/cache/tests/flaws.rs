@@ -137,6 +137,31 @@ async fn look_ups_of_many_join_those_of_one_and_the_other_way_round() {
     assert_eq!((bench.held.take_reads(), numbers.loads, numbers.joined), (2, 2, 4));
 }
 
+#[derive(Clone, Debug, Entity, PartialEq)]
+#[sora(table = "words")]
+struct Word {
+    #[sora(key)]
+    text: String,
+    count: i64,
+}
+
+#[tokio::test]
+async fn a_long_key_without_a_row_is_not_kept() {
+    let builder = Sora::builder().cache(Cache::new().all(POLICY));
+    let store = builder.open("memory:").await.expect("a store");
+    store.ensure_schema::<Word>().await.expect("a table");
+    let words = store.repository::<Word>().await.expect("a repository");
+    for len in [1_024, 1_025, 1 << 20] {
+        let text = "x".repeat(len);
+        for _ in 0..2 {
+            assert_eq!(words.get(&text).await.expect("a look-up"), None);
+        }
+        let numbers = words.cache_numbers().expect("cached");
+        assert_eq!(numbers.missing_hits, 1, "{len}");
+        assert_eq!(numbers.too_large, u64::from(len > 1_024) * (numbers.loads - 1), "{len}");
+    }
+}
+
 impl Load for u32 {
     fn is(&self, other: &Self) -> bool {
         self == other
