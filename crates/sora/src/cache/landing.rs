@@ -17,6 +17,8 @@ pub(super) struct Landing {
     pub(super) space: Arc<Space>,
     pub(super) key: Box<[u8]>,
     flight: Arc<Flight>,
+    /// When the load began: what it gives is as old as that.
+    began_ms: u64,
     /// Whether others can join it, and what it gives may be kept.
     pub(super) leads: bool,
     is_over: bool,
@@ -43,7 +45,8 @@ impl Landing {
         if !leads {
             count(&space.counters.bypassed);
         }
-        Self { space: space.clone(), key, flight, leads, is_over: false }
+        let began_ms = space.now_ms();
+        Self { space: space.clone(), key, flight, began_ms, leads, is_over: false }
     }
 
     /// Lets the load stand again, before it reads anew: what changed before that does not matter.
@@ -59,7 +62,7 @@ impl Landing {
         let now_ms = space.now_ms();
         let lives = Lives::new(&space.policy, loaded.is_some(), now_ms, space.time.random());
         let lives = match keep {
-            Keep::For(time_ms) => lives.at_most(now_ms, time_ms),
+            Keep::For(time_ms) => lives.at_most(self.began_ms, time_ms),
             Keep::Long | Keep::Not => lives,
         };
         let mut fits = true;

@@ -311,9 +311,9 @@ impl Lives {
         }
     }
 
-    /// The same, but fresh for so long at most; how long it may be handed out behind that stays.
-    pub(super) fn at_most(self, now_ms: u64, time_ms: u64) -> Self {
-        let until_ms = now_ms.saturating_add(time_ms);
+    /// The same, but fresh for so long from then at most; how long it may be handed out behind that stays.
+    pub(super) fn at_most(self, from_ms: u64, time_ms: u64) -> Self {
+        let until_ms = from_ms.saturating_add(time_ms);
         if self.fresh_ms <= until_ms {
             return self;
         }
