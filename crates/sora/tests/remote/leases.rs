@@ -4,7 +4,7 @@ use sora::{CachePolicy, ErrorKind, RemoteCache, Source};
 
 use super::held::Held;
 use super::setup::Setup;
-use super::{Item, World, row_keys};
+use super::{Item, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_takes_too_long_keeps_no_other_waiting_beyond_its_lease() {
@@ -86,7 +86,7 @@ async fn a_row_that_is_not_to_be_shared_gives_its_lease_back() {
     let one = Setup::new().remote(small).open(&world).await;
     assert_eq!(one.items.look_up(1).await.expect("a row").source, Source::Store);
     assert_eq!((one.numbers().remote_too_large, one.numbers().remote_fills), (1, 0));
-    assert!(row_keys(&world.redis(), &world.application).is_empty(), "the lease is gone");
+    world.until_empty().await;
     let other = world.node().await;
     assert_eq!(other.items.look_up(1).await.expect("a row").source, Source::Store);
     assert_eq!(other.numbers().lease_waits, 0);

@@ -19,6 +19,7 @@ mod unfenced;
 mod writes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sora::memory::Memory;
 use sora::provider::SharedProvider;
@@ -89,6 +90,17 @@ impl World {
         let keys = row_keys(&self.redis(), &self.application);
         let mut keys = keys.into_iter().filter(|key| key.ends_with(&id.to_le_bytes()));
         keys.next().unwrap_or_else(|| panic!("the server holds no item {id}"))
+    }
+
+    /// Waits until the server holds no item and no lease: these are given back behind the answer, and
+    /// long before their time is over.
+    async fn until_empty(&self) {
+        let emptied = async {
+            while !row_keys(&self.redis(), &self.application).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), emptied).await.expect("a lease stays");
     }
 
     /// The store as somebody uses it who knows of no cache.
