@@ -65,8 +65,35 @@ pub(super) fn seal(head: Head, body: Option<&[u8]>, compress_bytes_min: usize) -
     Ok(bytes)
 }
 
-/// Reads a frame; none if it is not one, or was changed. Cells beyond so many bytes are not unpacked.
-pub(super) fn open(bytes: &[u8], bytes_max: usize) -> Option<Frame<'_>> {
+/// Why bytes are not read as a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// They are none, or were changed.
+    Broken,
+    /// Its cells have more bytes than are unpacked here.
+    TooLarge,
+}
+
+/// Reads a frame. Cells beyond so many bytes are not unpacked.
+pub(super) fn open(bytes: &[u8], bytes_max: usize) -> Result<Frame<'_>, Unread> {
+    let frame = unseal(bytes).ok_or(Unread::Broken)?;
+    let (head, flags, cells) = frame;
+    if flags & HAS_ROW == 0 {
+        return Ok(Frame { head, body: None });
+    }
+    if flags & IS_COMPRESSED == 0 {
+        return Ok(Frame { head, body: Some(Cow::Borrowed(cells)) });
+    }
+    let size = cells.first_chunk::<4>().ok_or(Unread::Broken)?;
+    if usize::try_from(u32::from_le_bytes(*size)).is_ok_and(|size| size > bytes_max) {
+        return Err(Unread::TooLarge);
+    }
+    let cells = lz4_flex::block::decompress_size_prepended(cells).map_err(|_| Unread::Broken)?;
+    Ok(Frame { head, body: Some(Cow::Owned(cells)) })
+}
+
+/// The head, the flags and the cells of a frame; none if it is not one, or was changed.
+fn unseal(bytes: &[u8]) -> Option<(Head, u8, &[u8])> {
     let (sealed, checksum) = bytes.split_at_checked(bytes.len().checked_sub(CHECKSUM_LEN)?)?;
     if xxh3_64(sealed).to_le_bytes() != checksum {
         return None;
@@ -76,18 +103,7 @@ pub(super) fn open(bytes: &[u8], bytes_max: usize) -> Option<Frame<'_>> {
         return None;
     }
     let (head, cells) = postcard::take_from_bytes::<Head>(rest).ok()?;
-    let body = match (flags & HAS_ROW != 0, flags & IS_COMPRESSED != 0) {
-        (false, _) => None,
-        (true, false) => Some(Cow::Borrowed(cells)),
-        (true, true) => {
-            let size = u32::from_le_bytes(*cells.first_chunk::<4>()?);
-            if usize::try_from(size).ok()? > bytes_max {
-                return None;
-            }
-            Some(Cow::Owned(lz4_flex::block::decompress_size_prepended(cells).ok()?))
-        }
-    };
-    Some(Frame { head, body })
+    Some((head, flags, cells))
 }
 
 /// Encodes the cells of a row.
@@ -252,14 +268,14 @@ mod tests {
         let body = encode(&all_kinds()).expect("encoded");
         let sealed = seal(HEAD, Some(&body), usize::MAX).expect("sealed");
         for len in 0..sealed.len() {
-            assert!(open(&sealed[..len], 1 << 20).is_none(), "cut to {len}");
+            assert!(open(&sealed[..len], 1 << 20).is_err(), "cut to {len}");
         }
         for bit in 0..sealed.len() * 8 {
             let mut flipped = sealed.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(open(&flipped, 1 << 20).is_none(), "bit {bit}");
+            assert!(open(&flipped, 1 << 20).is_err(), "bit {bit}");
         }
-        assert!(open(b"what somebody else wrote there", 1 << 20).is_none());
+        assert!(open(b"what somebody else wrote there", 1 << 20).is_err());
     }
 
     /// The checksum says that nobody changed it; whoever wrote it can still have lied.
@@ -272,10 +288,10 @@ mod tests {
         let head = postcard::to_allocvec(&HEAD).expect("encoded");
         let with =
             |format, flags, cells: &[u8]| checked([&[format, flags], &*head, cells].concat());
-        assert!(open(&with(2, HAS_ROW, &[0]), 1 << 20).is_none(), "another format");
-        assert!(open(&with(FORMAT, 4, &[0]), 1 << 20).is_none(), "an unknown flag");
+        assert!(open(&with(2, HAS_ROW, &[0]), 1 << 20).is_err(), "another format");
+        assert!(open(&with(FORMAT, 4, &[0]), 1 << 20).is_err(), "an unknown flag");
         let bomb = with(FORMAT, HAS_ROW | IS_COMPRESSED, &[255, 255, 255, 255, 0]);
-        assert!(open(&bomb, 1 << 20).is_none(), "4 GiB");
+        assert_eq!(open(&bomb, 1 << 20).err(), Some(Unread::TooLarge), "4 GiB");
         let odd = with(FORMAT, HAS_ROW, &[1, 250]);
         assert!(open(&odd, 1 << 20).expect("a frame").row(1).expect("a row").is_err(), "no cell");
     }

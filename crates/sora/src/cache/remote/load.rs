@@ -8,7 +8,7 @@ use sora_core::remote::{RemoteName, Slot, Token};
 use sora_core::{Operation, RowBuffer, Source};
 use tokio::time::{Instant, timeout};
 
-use super::frame::{self, Head};
+use super::frame::{self, Head, Unread};
 use super::patience::patiently;
 use super::{RemoteTable, Shared, Tier};
 use crate::Table;
@@ -241,8 +241,11 @@ impl Load<'_> {
     }
 
     fn read(&self, bytes: &[u8], generation: u64) -> Held {
-        let Some(frame) = frame::open(bytes, self.tier().config.value_bytes_max) else {
-            return Held::Broken;
+        let frame = match frame::open(bytes, self.tier().config.value_bytes_max) {
+            Ok(frame) => frame,
+            Err(Unread::Broken) => return Held::Broken,
+            // Others may have room for it.
+            Err(Unread::TooLarge) => return Held::Foreign,
         };
         if frame.head.generation != generation {
             return Held::Outdated;
@@ -317,6 +320,10 @@ impl Load<'_> {
         let outdated = std::mem::take(&mut sorted.outdated);
         if outdated.is_empty() {
             return;
+        }
+        if !self.mode.fills_remote() {
+            // Who only reads leaves it to others.
+            return sorted.empty.extend(outdated);
         }
         match self.tier().remove(&names(&outdated)).await {
             Ok(()) => sorted.empty.extend(outdated),
