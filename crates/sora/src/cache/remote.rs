@@ -2,11 +2,13 @@
 
 mod breaker;
 mod config;
+mod ear;
 mod fill;
 mod frame;
 mod generation;
 mod journal;
 mod load;
+mod names;
 mod patience;
 mod table;
 mod tagged;

@@ -133,7 +133,9 @@ impl Load<'_> {
         let wanted = self.keep_apart(wanted, &mut sorted);
         let keep = self.keep();
         let mut read = Read::default();
-        if self.mode.reads_remote() && !wanted.is_empty() {
+        if wanted.is_empty() {
+            // The tier is not asked.
+        } else if self.mode.reads_remote() {
             read.generation = self.look(wanted, keep, &mut sorted).await;
         } else {
             // Refreshed: what stands there is replaced.

@@ -8,16 +8,16 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use sora_core::remote::{
-    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token,
-};
+use sora_core::remote::{Fill, Filled, Remote, RemoteCapability, RemoteName, Slot, Token};
 use sora_core::{Error, ErrorKind, LiveTable, Result, Schema};
 use tokio::runtime::Handle;
 
 use super::RemoteCache;
 use super::breaker::{Breaker, BreakerState};
+use super::ear::Ear;
 use super::generation::Generation;
 use super::journal::{Journal, Work};
+use super::names;
 use super::patience::{Failure, within};
 use super::table::RemoteTable;
 use super::tagged::Tags;
@@ -33,25 +33,25 @@ pub(crate) struct Tier {
     pub(super) breaker: Breaker,
     pub(super) journal: Journal,
     pub(super) tags: Tags,
-    known: RwLock<Known>,
+    pub(super) known: RwLock<Known>,
     /// Tells leases of this process from those of others, and the count from each other.
     id: u64,
     tokens: AtomicU64,
-    is_up: AtomicBool,
+    pub(super) is_up: AtomicBool,
     is_draining: AtomicBool,
-    gaps: AtomicU64,
-    told: AtomicU64,
+    pub(super) gaps: AtomicU64,
+    pub(super) told: AtomicU64,
     failed: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+pub(super) struct Known {
     /// By what the names of their rows are part of.
-    tables: HashMap<Arc<str>, Arc<RemoteTable>>,
+    pub(super) tables: HashMap<Arc<str>, Arc<RemoteTable>>,
     /// By their tables' names, in small letters.
-    generations: HashMap<Box<[u8]>, Arc<Generation>>,
+    pub(super) generations: HashMap<Box<[u8]>, Arc<Generation>>,
     /// By what the names of the values of their tags are part of.
-    tag_spaces: HashMap<Arc<str>, Arc<RemoteTable>>,
+    pub(super) tag_spaces: HashMap<Arc<str>, Arc<RemoteTable>>,
 }
 
 /// How a shared tier does, as this process sees it.
@@ -75,10 +75,6 @@ pub struct RemoteState {
     /// Calls that failed.
     pub failed: u64,
 }
-
-/// Hears what happens in the tier, as long as somebody uses it.
-#[derive(Debug)]
-struct Ear(Weak<Tier>);
 
 /// The task that works the journal off. Dropped, by its end or that of its runtime, it lets another
 /// begin.
@@ -112,7 +108,7 @@ impl Tier {
     /// Returns what the tier holds of a table, if all who use it give its rows the same names: the key
     /// of the schema is the table's own, of the types that the store has.
     pub(crate) fn table(&self, schema: &Schema, live: &LiveTable) -> Option<Arc<RemoteTable>> {
-        let space = space(&self.config.application, schema, live)?;
+        let space = names::rows(&self.config.application, schema, live)?;
         let generation = self.generation(&live.name);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(table) = known.tables.get(&*space) {
@@ -123,7 +119,7 @@ impl Tier {
         let space: Arc<str> = space.into();
         let table = known.tables.entry(space.clone());
         let new = || {
-            let tagged = format!("sora:tagged:{}", plain(&self.config.application));
+            let tagged = names::tagged(&self.config.application);
             let tagged = RemoteName::new(tagged, generation.name.key.clone());
             let tagged = Arc::new(Generation::new(tagged));
             Arc::new(RemoteTable::new(space, generation, tagged))
@@ -133,8 +129,7 @@ impl Tier {
 
     /// What the names of the values of a tag are part of.
     pub(crate) fn tag_space(&self, table: &str, column: &str) -> String {
-        let application = plain(&self.config.application);
-        format!("sora:tag:{application}:{}:{}", plain(table), plain(column))
+        names::tag(&self.config.application, table, column)
     }
 
     /// Hears of the tags of a table from now on.
@@ -153,7 +148,7 @@ impl Tier {
         }
         drop(known);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let space = format!("sora:generation:{}", plain(&self.config.application));
+        let space = names::generations(&self.config.application);
         let generation = known.generations.entry(key.clone().into());
         let new = || Arc::new(Generation::new(RemoteName::new(space, key)));
         generation.or_insert_with(new).clone()
@@ -352,57 +347,9 @@ impl Tier {
         Ok(())
     }
 
-    fn each(&self, told: impl Fn(&RemoteTable)) {
+    pub(super) fn each(&self, told: impl Fn(&RemoteTable)) {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.tables.values().for_each(|table| told(table));
-    }
-}
-
-impl RemoteListener for Ear {
-    fn changed(&self, space: &str, key: &[u8]) {
-        let Some(tier) = self.0.upgrade() else { return };
-        count(&tier.told);
-        let known = tier.known.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(table) = known.tables.get(space) {
-            table.changed(key);
-            return;
-        }
-        if let Some(table) = known.tag_spaces.get(space) {
-            return tier.tag_changed(table, &RemoteName::new(space, key));
-        }
-        if space.starts_with("sora:tagged:") {
-            let of_it = |table: &&Arc<RemoteTable>| *table.tagged.name.key == *key;
-            return known.tables.values().filter(of_it).for_each(|table| table.tagged.forget());
-        }
-        let Some(generation) = known.generations.get(key) else { return };
-        if *generation.name.space == *space {
-            generation.forget();
-            let of_it = |table: &&Arc<RemoteTable>| Arc::ptr_eq(&table.generation, generation);
-            known.tables.values().filter(of_it).for_each(|table| table.changed_all());
-        }
-    }
-
-    fn changed_all(&self) {
-        if let Some(tier) = self.0.upgrade() {
-            count(&tier.told);
-            tier.tags.forget_all();
-            tier.each(RemoteTable::changed_all);
-        }
-    }
-
-    fn gap(&self, up: bool) {
-        let Some(tier) = self.0.upgrade() else { return };
-        count(&tier.gaps);
-        tier.is_up.store(up, Ordering::Release);
-        let known = tier.known.read().unwrap_or_else(PoisonError::into_inner);
-        tier.tags.forget_all();
-        known.generations.values().for_each(|generation| generation.forget());
-        known.tables.values().for_each(|table| table.suspect());
-        drop(known);
-        if up {
-            tier.breaker.close();
-            tier.drain();
-        }
     }
 }
 
@@ -425,38 +372,6 @@ impl Drop for Draining {
             tier.is_draining.store(false, Ordering::Release);
         }
     }
-}
-
-/// What the names of a table's rows are part of; none if others may name them otherwise.
-fn space(application: &str, schema: &Schema, live: &LiveTable) -> Option<String> {
-    let own = live.key.iter().map(|at| live.column(*at));
-    let own = own.map(|column| (&*column.name, column.column_type));
-    let key = schema.key().iter().map(|at| schema.column(*at));
-    let key = key.map(|column| (&*column.name, column.column_type));
-    if live.key.is_empty() || !own.clone().eq(key) {
-        return None;
-    }
-    let mut space = format!("sora:row:{}:{}:", plain(application), plain(&live.name));
-    for (at, (name, column_type)) in own.enumerate() {
-        let comma = if at > 0 { "," } else { "" };
-        space.extend([comma, &plain(name), ".", &column_type.to_string()]);
-    }
-    Some(space)
-}
-
-/// A name without what parts names, and what tiers do not take in them.
-fn plain(name: &str) -> String {
-    name.bytes().fold(String::with_capacity(name.len()), |mut plain, byte| {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => plain.push(byte.into()),
-            _ => plain.extend(['%', hex(byte >> 4), hex(byte & 15)]),
-        }
-        plain
-    })
-}
-
-fn hex(half: u8) -> char {
-    char::from_digit(half.into(), 16).unwrap_or('0').to_ascii_uppercase()
 }
 
 /// A tier that answers less than it was asked must not be believed.
