@@ -80,7 +80,12 @@ impl Kept {
 impl Drop for Kept {
     fn drop(&mut self) {
         self.task.abort();
-        self.node.fall(None, failure::unavailable("the tier was closed"));
+        let node = self.node.clone();
+        // On a task of its own: it may be a listener that drops the last of the tier while it is told
+        // something, and whoever tells does not tell two things at once.
+        self.node.runtime.spawn(async move {
+            node.fall(None, failure::unavailable("the tier was closed"));
+        });
     }
 }
 
