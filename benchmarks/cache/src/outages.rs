@@ -12,9 +12,7 @@ use std::time::{Duration, Instant};
 use sora::provider::BoxFuture;
 use sora::redis::{RedisConfig, RedisTier};
 use sora::{Cache, CachePolicy, Entity, RemoteCache, Repository, Sora};
-use sora_core::remote::{
-    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token,
-};
+use sora_core::remote::{Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, RemoteTraffic, Slot, Token};
 use sora_testbed::{
     Direction, Postgres, PostgresOptions, Redis, RedisOptions, RedisProxy, RedisSnapshot,
 };
@@ -348,6 +346,10 @@ impl Remote for Clocked {
 
     fn capability(&self) -> RemoteCapability {
         self.tier.capability()
+    }
+
+    fn traffic(&self) -> RemoteTraffic {
+        self.tier.traffic()
     }
 
     fn fetch<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, sora::Result<Vec<Slot>>> {

@@ -24,6 +24,9 @@ pub trait Remote: Debug + Send + Sync + 'static {
     /// What the tier does, as few facts; they may change with the connection.
     fn capability(&self) -> RemoteCapability;
 
+    /// What has been asked of its servers so far.
+    fn traffic(&self) -> RemoteTraffic;
+
     /// Looks names up. What is answered is told about from then on, an empty name too.
     fn fetch<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<Slot>>>;
 
@@ -102,6 +105,16 @@ pub struct RemoteCapability {
     pub shards: usize,
 }
 
+/// What was asked of the servers of a [`Remote`] tier: with calls that join, a round trip has many names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoteTraffic {
+    /// Commands that were sent at once, to one server.
+    pub round_trips: u64,
+    /// The names in all of them.
+    pub names: u64,
+}
+
 /// The name of something in a [`Remote`] tier.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RemoteName {
@@ -161,6 +174,13 @@ impl RemoteCapability {
     /// A tier of so many servers that tells nothing.
     pub const fn untracked(shards: usize) -> Self {
         Self { tracks: false, staleness_max_ms: None, shards }
+    }
+}
+
+impl RemoteTraffic {
+    /// So many round trips with so many names in all.
+    pub const fn new(round_trips: u64, names: u64) -> Self {
+        Self { round_trips, names }
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use sora_core::remote::RemoteTraffic;
 use sora_core::{Error, Result};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
@@ -99,6 +100,17 @@ impl Cluster {
         let map = self.inner.map();
         let tracks = |node: &Arc<Node>| node.link().is_ok_and(|link| link.tracks());
         (map.is_whole() && map.nodes().all(tracks), map.nodes().count().max(1))
+    }
+
+    /// What has been asked of the nodes that there are now.
+    pub(crate) fn traffic(&self) -> RemoteTraffic {
+        let nodes = self.inner.nodes();
+        nodes
+            .values()
+            .map(|kept| kept.node().traffic())
+            .fold(RemoteTraffic::default(), |sum, one| {
+                RemoteTraffic::new(sum.round_trips + one.round_trips, sum.names + one.names)
+            })
     }
 
     /// Asks each node what is its own, and again where names have moved.

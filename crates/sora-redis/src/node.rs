@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::{PushInfo, PushKind};
+use sora_core::remote::RemoteTraffic;
 use sora_core::{Error, Result};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -33,6 +34,8 @@ pub(crate) struct Node {
     /// Whether the state is up; written while it is locked.
     is_up: AtomicBool,
     links: AtomicU64,
+    round_trips: AtomicU64,
+    names: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -67,6 +70,8 @@ impl Kept {
             state: RwLock::new(State::Down(failure::unavailable("it was not connected to yet"))),
             is_up: AtomicBool::new(false),
             links: AtomicU64::new(0),
+            round_trips: AtomicU64::new(0),
+            names: AtomicU64::new(0),
         });
         let task = runtime.spawn(node.clone().keep());
         Self { node, task }
@@ -92,6 +97,17 @@ impl Drop for Kept {
 impl Node {
     pub(crate) fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// What has been asked of the server.
+    pub(crate) fn traffic(&self) -> RemoteTraffic {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RemoteTraffic::new(get(&self.round_trips), get(&self.names))
+    }
+
+    fn count(&self, names: usize) {
+        self.round_trips.fetch_add(1, Ordering::Relaxed);
+        self.names.fetch_add(names as u64, Ordering::Relaxed);
     }
 
     /// The connection; an error that says why there is none.
@@ -120,6 +136,7 @@ impl Node {
         let _pass = Pass { node: self.clone(), out: asks.len(), is_over: false };
         let link = self.link()?;
         let refs: Vec<&Ask> = asks.as_slice().iter().collect();
+        self.count(refs.len());
         match tokio::time::timeout_at(deadline, link.ask(&refs)).await {
             Ok(answers) => answers.map(|answers| Answered { asks, answers: answers.into() }),
             Err(_) => {
@@ -173,6 +190,7 @@ impl Node {
             asked.push(part.asks);
         }
         let asks: Vec<&Ask> = asked.iter().flat_map(Few::as_slice).collect();
+        self.count(asks.len());
         let answers = {
             let mut reply = std::pin::pin!(link.ask(&asks));
             loop {

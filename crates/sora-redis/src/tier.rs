@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sora_core::provider::BoxFuture;
 use sora_core::remote::{
-    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token,
+    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, RemoteTraffic, Slot, Token,
 };
 use sora_core::{Error, ErrorKind, Result};
 use tokio::runtime::Handle;
@@ -178,6 +178,13 @@ impl Remote for RedisTier {
                 RemoteCapability::tracked(silent_ms, shards)
             }
             false => RemoteCapability::untracked(shards),
+        }
+    }
+
+    fn traffic(&self) -> RemoteTraffic {
+        match &self.servers {
+            Servers::One(kept) => kept.node().traffic(),
+            Servers::Cluster(cluster) => cluster.traffic(),
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use sora_core::Result;
 use sora_core::provider::BoxFuture;
 use sora_core::remote::{
-    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token,
+    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, RemoteTraffic, Slot, Token,
 };
 use tokio::time::{Instant, sleep};
 
@@ -187,6 +187,10 @@ impl Remote for RemoteNode {
 
     fn capability(&self) -> RemoteCapability {
         RemoteCapability::tracked(lock(&self.world).faults.staleness_max_ms, 1)
+    }
+
+    fn traffic(&self) -> RemoteTraffic {
+        RemoteTraffic::default()
     }
 
     fn fetch<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<Slot>>> {

@@ -122,3 +122,16 @@ async fn a_table_without_types_finds_what_an_entity_has_shared() {
     assert!(table.get(key, &mut rows).await.expect("a look-up"));
     assert_eq!(one.items.look_up(2).await.expect("a row").source, Source::Remote);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_many_names_share_a_round_trip_is_told() {
+    let world = World::new().await;
+    let node = world.node().await;
+    let traffic = || node.store.remote_state().expect("a shared cache").traffic;
+    node.items.get_many(0..10).await.expect("rows");
+    let before = traffic();
+    let items = node.items.cache_mode(CacheMode::SkipMemory);
+    items.get_many(0..10).await.expect("rows");
+    let after = traffic();
+    assert_eq!((after.round_trips - before.round_trips, after.names - before.names), (1, 10));
+}

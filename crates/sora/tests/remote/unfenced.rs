@@ -6,7 +6,7 @@ use sora::Result;
 use sora::provider::BoxFuture;
 use sora::redis::RedisTier;
 use sora::remote::{
-    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token,
+    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, RemoteTraffic, Slot, Token,
 };
 use sora_testbed::Redis;
 
@@ -28,6 +28,10 @@ impl Remote for Unfenced {
 
     fn capability(&self) -> RemoteCapability {
         self.tier.capability()
+    }
+
+    fn traffic(&self) -> RemoteTraffic {
+        self.tier.traffic()
     }
 
     fn fetch<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<Slot>>> {

@@ -8,7 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use sora_core::remote::{Fill, Filled, Remote, RemoteCapability, RemoteName, Slot, Token};
+use sora_core::remote::{
+    Fill, Filled, Remote, RemoteCapability, RemoteName, RemoteTraffic, Slot, Token,
+};
 use sora_core::{Error, ErrorKind, LiveTable, Result, Schema};
 use tokio::runtime::Handle;
 
@@ -74,6 +76,8 @@ pub struct RemoteState {
     pub told: u64,
     /// Calls that failed.
     pub failed: u64,
+    /// Round trips, and the names in them: calls that come together share one.
+    pub traffic: RemoteTraffic,
 }
 
 /// The task that works the journal off. Dropped, by its end or that of its runtime, it lets another
@@ -165,6 +169,7 @@ impl Tier {
             gaps: get(&self.gaps),
             told: get(&self.told),
             failed: get(&self.failed),
+            traffic: self.config.remote.traffic(),
         }
     }
 

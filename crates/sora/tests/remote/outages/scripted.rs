@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sora::provider::BoxFuture;
 use sora::remote::{
-    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token,
+    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, RemoteTraffic, Slot, Token,
 };
 use sora::{Error, ErrorKind, Result};
 
@@ -97,6 +97,10 @@ impl Remote for Scripted {
 
     fn capability(&self) -> RemoteCapability {
         RemoteCapability::tracked(0, 1)
+    }
+
+    fn traffic(&self) -> RemoteTraffic {
+        RemoteTraffic::default()
     }
 
     fn fetch<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<Slot>>> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use sora_core::provider::BoxFuture;
 use sora_core::remote::{
-    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, Slot, Token,
+    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, RemoteTraffic, Slot, Token,
 };
 use sora_core::{Error, ErrorKind, Result};
 use tokio::sync::watch;
@@ -188,6 +188,10 @@ impl Remote for Line {
             true => RemoteCapability::untracked(1),
             false => RemoteCapability::tracked(0, 1),
         }
+    }
+
+    fn traffic(&self) -> RemoteTraffic {
+        RemoteTraffic::default()
     }
 
     fn fetch<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<Slot>>> {
