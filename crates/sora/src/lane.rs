@@ -20,6 +20,10 @@ pub(crate) trait Work: Send + Sync + 'static {
     /// Takes calls that go together off the queue; none if all that wait must wait on.
     fn take(&self, waiting: &mut VecDeque<Self::Item>) -> Vec<Self::Item>;
 
+    /// Turns of the runtime that a round trip waits for callers at most: a worker runs some 60 tasks in
+    /// one. More make fewer round trips, and each begins later.
+    fn turns_max(&self) -> usize;
+
     /// Makes the round trip of calls that go together and answers each.
     fn run(&self, items: Vec<Self::Item>) -> impl Future<Output = ()> + Send;
 }
@@ -59,11 +63,11 @@ pub(crate) struct Pass<W: Work> {
     is_over: bool,
 }
 
-/// Turns of the runtime that a round trip waits for callers at most; a worker runs some 60 tasks in
-/// one.
-const TURNS_MAX: usize = 16;
-
 impl<W: Work> Lanes<W> {
+    pub(crate) fn work(&self) -> &W {
+        &self.work
+    }
+
     pub(crate) fn new(work: W, lanes: usize, waiting_max: usize) -> Arc<Self> {
         let state = Mutex::new(State { busy: 0, under_way: 0, waiting: VecDeque::new() });
         Arc::new(Self { work, busy_max: lanes, waiting_max, state })
@@ -123,13 +127,12 @@ impl<W: Work> Pass<W> {
     }
 
     /// Lets all callers that can run now join before the queue is taken: turn after turn, as long as
-    /// one more has come.
+    /// one more has come and the work allows it.
     async fn gather(&self) {
-        let count = || self.lanes.state().waiting.len();
-        let mut waiting = count();
-        for _ in 0..TURNS_MAX {
+        let mut waiting = 0;
+        for _ in 0..self.lanes.work.turns_max() {
             tokio::task::yield_now().await;
-            let now = count();
+            let now = self.lanes.state().waiting.len();
             if now <= waiting {
                 return;
             }

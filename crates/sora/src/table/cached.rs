@@ -46,6 +46,14 @@ impl Table {
         Ok(())
     }
 
+    /// Has look-ups make fewer and larger round trips, because those behind a cache that processes share
+    /// come together: all that one reply of it has left to be loaded.
+    pub(crate) fn gather_look_ups(&self) {
+        if let Some(lookups) = &self.inner.lookups {
+            lookups.work().gather();
+        }
+    }
+
     /// The cache that answers for these keys; none inside a transaction, and where nothing is cached.
     fn row_cache(&self, keys: &RowBuffer) -> Result<Option<&EntityCache<CachedRow>>> {
         let Some(caches) = self.store().caches.as_ref() else { return Ok(None) };

@@ -133,6 +133,10 @@ impl Work for GroupCommit {
         taken
     }
 
+    fn turns_max(&self) -> usize {
+        1
+    }
+
     async fn run(&self, items: Vec<Waiting>) {
         // However it ends, the rows are free again.
         let _keys =

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sora_core::read::{Access, Pace, Read};
 use sora_core::{BufferedRow, Error, ErrorKind, Result, Retry, RowBuffer, RowSink};
@@ -18,6 +19,8 @@ pub(crate) type Lookups = Lanes<Lookup>;
 #[derive(Debug)]
 pub(crate) struct Lookup {
     keys_max: usize,
+    /// Fewer and larger round trips are wanted.
+    gathers: AtomicBool,
 }
 
 /// A look-up that waits.
@@ -42,13 +45,30 @@ pub(crate) struct Found {
 const WAITING_MAX: usize = 16_384;
 
 /// Keys in one statement, by default.
-const KEYS_MAX: usize = 512;
+const KEYS_MAX: usize = 256;
+
+/// The same, and turns, where callers come in hundreds at once: those whose look-ups in the cache that
+/// processes share were answered by one reply.
+const GATHERED_KEYS_MAX: usize = 512;
+const GATHERED_TURNS_MAX: usize = 16;
 
 impl Lookup {
     /// Returns the lanes of a store's look-ups; none if joining does not pay there.
     pub(crate) fn lanes(lanes: usize, keys_max: usize) -> Option<Arc<Lookups>> {
-        let work = Self { keys_max: keys_max.min(KEYS_MAX) };
+        let work = Self { keys_max, gathers: AtomicBool::new(false) };
         (lanes > 0).then(|| Lanes::new(work, lanes, WAITING_MAX))
+    }
+}
+
+impl Lookup {
+    /// Asks for fewer and larger round trips from now on.
+    pub(crate) fn gather(&self) {
+        self.gathers.store(true, Ordering::Relaxed);
+    }
+
+    fn keys_max(&self) -> usize {
+        let usual = if self.gathers.load(Ordering::Relaxed) { GATHERED_KEYS_MAX } else { KEYS_MAX };
+        self.keys_max.min(usual)
     }
 }
 
@@ -86,8 +106,9 @@ impl Work for Lookup {
 
     /// Takes the first that wait, without those whose callers are gone.
     fn take(&self, waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
-        let mut taken = Vec::with_capacity(waiting.len().min(self.keys_max));
-        while taken.len() < self.keys_max
+        let keys_max = self.keys_max();
+        let mut taken = Vec::with_capacity(waiting.len().min(keys_max));
+        while taken.len() < keys_max
             && let Some(next) = waiting.pop_front()
         {
             if !next.answer.is_closed() {
@@ -95,6 +116,10 @@ impl Work for Lookup {
             }
         }
         taken
+    }
+
+    fn turns_max(&self) -> usize {
+        if self.gathers.load(Ordering::Relaxed) { GATHERED_TURNS_MAX } else { 1 }
     }
 
     async fn run(&self, items: Vec<Waiting>) {

@@ -117,7 +117,7 @@ async fn a_statement_has_a_bounded_number_of_keys() {
         task.await.expect("a task").expect("an answer");
     }
     let lens: Vec<usize> = gate.reads().iter().map(Vec::len).collect();
-    assert_eq!(lens, [1, 1, 512, 88]);
+    assert_eq!(lens, [1, 1, 256, 256, 88]);
 }
 
 #[tokio::test]

@@ -40,6 +40,7 @@ pub(in crate::cache) async fn lead(
         let name = shared.table.name(&landing.key);
         Wanted { landing, place, name, is_odd: false }
     });
+    load.table.gather_look_ups();
     let run = Box::pin(load.run(rows.collect()));
     patiently(shared.tier.config.wait_max_ms, run).await;
 }
