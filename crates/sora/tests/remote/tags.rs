@@ -3,6 +3,8 @@
 use sora::{CachePolicy, ErrorKind, Source};
 use sora_testbed::Redis;
 
+use super::held::Held;
+use super::setup::Setup;
 use super::{Item, Node, World};
 
 /// Rows are tagged by their count, which is 0 but for that of row 2.
@@ -119,4 +121,28 @@ async fn a_tag_is_a_whole_value_and_no_part_of_one() {
     other.items.invalidate_tag(Item::NAME, "n1").await.expect("invalidated");
     assert_eq!(other.name(2).await, ("n10".into(), Source::Remote));
     assert_eq!(other.name(1).await, ("n1".into(), Source::Store));
+}
+
+/// The number that another load has learnt meanwhile is no word about the row that was read before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_that_another_load_has_asked_for_meanwhile_makes_no_old_row_good() {
+    let (world, other, fresh) = tagged().await;
+    let held = Held::default();
+    let policy = CachePolicy::new().tag_by(&["count"]);
+    let remote = |remote: sora::RemoteCache| remote.wait_max_ms(20_000);
+    let node = Setup::new().policy(policy).held(&held).remote(remote).open(&world).await;
+    held.hold();
+    let items = node.items.clone();
+    let early = tokio::spawn(async move { items.get(1).await });
+    while held.held() == 0 {
+        tokio::task::yield_now().await;
+    }
+    write_beside(&world, "new").await;
+    other.items.invalidate_tag(Item::COUNT, 0).await.expect("invalidated");
+    held.hold_no_more();
+    assert_eq!(node.name(3).await.1, Source::Store, "it has the same tag");
+    held.let_go();
+    early.await.expect("no panic").expect("loaded");
+    assert_eq!(node.name(1).await.0, "new1");
+    assert_eq!(fresh.name(1).await.0, "new1", "the old row is shared");
 }

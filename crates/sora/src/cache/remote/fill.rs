@@ -135,11 +135,13 @@ impl Load<'_> {
         let none = TagNames::default();
         let names = rows.iter().map(|row| row.as_ref().map_or(&none, |row| &row.tags));
         let names: Vec<&TagNames> = names.collect();
-        let (numbers, asked) = self.tier().tag_numbers(&names).await.ok()?;
-        // What was known before the rows were read cannot be too new.
-        let is_sure =
-            !asked || self.tier().tagged_now(&self.table_of().tagged).await.ok()? == read.tagged;
-        is_sure.then_some(numbers)
+        let numbers = self.tier().tag_numbers(&names).await.ok()?;
+        if names.iter().all(|names| names.iter().all(Option::is_none)) {
+            return Some(numbers);
+        }
+        // Also where all were known: another load may have learnt them behind this one's read.
+        let tagged = self.tier().tagged_now(&self.table_of().tagged).await.ok()?;
+        (tagged == read.tagged).then_some(numbers)
     }
 
     /// The frame of a row, and how long it stays; none if it is too large, or is not to be there.

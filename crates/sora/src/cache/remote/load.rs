@@ -286,7 +286,7 @@ impl Load<'_> {
             return 0;
         }
         let names: Vec<&TagNames> = tagged.iter().map(|tagged| &tagged.names).collect();
-        let Ok((numbers, _)) = self.tier().tag_numbers(&names).await else {
+        let Ok(numbers) = self.tier().tag_numbers(&names).await else {
             self.untold(tagged.into_iter().map(|tagged| tagged.wanted).collect(), sorted);
             return 0;
         };

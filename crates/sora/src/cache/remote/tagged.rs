@@ -115,14 +115,12 @@ impl Drop for RemoteTag<'_> {
 }
 
 impl Tier {
-    /// The generations of what tags some rows, and whether any had to be asked for: one round trip
-    /// then.
-    pub(super) async fn tag_numbers(&self, rows: &[&TagNames]) -> Result<(Vec<TagNumbers>, bool)> {
+    /// The generations of what tags some rows. One round trip, if any is not known.
+    pub(super) async fn tag_numbers(&self, rows: &[&TagNames]) -> Result<Vec<TagNumbers>> {
         let names = rows.iter().flat_map(|names| names.iter().flatten());
         let (unknown, forgotten) = self.tags.look_up(names, self.time.now_ms());
-        let asked = !unknown.is_empty();
         let mut fresh = HashMap::new();
-        if asked {
+        if !unknown.is_empty() {
             let numbers = self.counters(&unknown).await?;
             fresh.extend(unknown.iter().cloned().zip(numbers.iter().copied()));
             self.tags.learn(unknown, &numbers, forgotten, self.told_until_ms());
@@ -140,7 +138,7 @@ impl Tier {
             }
             numbers
         };
-        Ok((rows.iter().map(numbers).collect(), asked))
+        Ok(rows.iter().map(numbers).collect())
     }
 
     /// Invalidates all rows of a table with a tag.
