@@ -10,6 +10,7 @@ mod sides;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::process::Command;
+use std::process::ExitCode;
 
 use self::sides::{LOOP, SIDES, Side};
 
@@ -29,7 +30,17 @@ const USAGE: &str = "usage: sora-benchmarks-cache WHAT
 const FLOOR: &str = "quick_cache";
 const ROUNDS: usize = 9;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *arguments {

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use sora::provider::BoxFuture;
 use sora::redis::{RedisConfig, RedisTier};
 use sora::{Cache, CachePolicy, Entity, RemoteCache, Repository, Sora};
-use sora_core::remote::{Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, RemoteTraffic, Slot, Token};
+use sora_core::remote::{
+    Fill, Filled, Remote, RemoteCapability, RemoteListener, RemoteName, RemoteTraffic, Slot, Token,
+};
 use sora_testbed::{
     Direction, Postgres, PostgresOptions, Redis, RedisOptions, RedisProxy, RedisSnapshot,
 };

@@ -40,6 +40,20 @@ enum Command {
     },
 }
 
+fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    at_least(text, 1)
+}
+
+/// A write can be of two rows.
+fn at_least_two(text: &str) -> std::result::Result<usize, String> {
+    at_least(text, 2)
+}
+
+fn at_least(text: &str, min: usize) -> std::result::Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number >= min);
+    number.ok_or_else(|| format!("give a number of at least {min}"))
+}
+
 /// What is run.
 #[derive(Debug, Args)]
 struct Run {
@@ -47,13 +61,13 @@ struct Run {
     #[arg(long, default_value_t = 30)]
     seconds: u64,
     /// Nodes: clients with a memory and a connection to Redis of their own.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = at_least_one)]
     nodes: usize,
     /// Sessions on each node.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = at_least_one)]
     sessions: usize,
     /// Keys that they share.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 32, value_parser = at_least_two)]
     keys: usize,
     /// How long a session waits between two steps, at most, in microseconds.
     #[arg(long, default_value_t = 10_000)]
