@@ -127,6 +127,16 @@ impl Lanes {
         self.state().goes_on(names)
     }
 
+    /// Gives a lane back in which so many names were out, and returns all who wait: nobody can be driven
+    /// any more.
+    pub(crate) fn close(&self, names: usize) -> VecDeque<Part> {
+        let mut state = self.state();
+        state.out -= names;
+        state.busy -= 1;
+        state.names = 0;
+        std::mem::take(&mut state.waiting)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing that can panic runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

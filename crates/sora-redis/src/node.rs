@@ -133,7 +133,7 @@ impl Node {
     }
 
     async fn ask_alone(self: &Arc<Self>, asks: Few<Ask>, deadline: Instant) -> Result<Answered> {
-        let _pass = Pass { node: self.clone(), out: asks.len(), is_over: false };
+        let _pass = Pass { node: self.clone(), out: asks.len(), has_run: true, is_over: false };
         let link = self.link()?;
         let refs: Vec<&Ask> = asks.as_slice().iter().collect();
         self.count(refs.len());
@@ -165,7 +165,7 @@ impl Node {
 
     fn drive_if(self: &Arc<Self>, waiting: Waiting) -> oneshot::Receiver<Result<Answered>> {
         if waiting.opens {
-            Pass { node: self.clone(), out: 0, is_over: false }.drive();
+            Pass::new(self).drive();
         }
         waiting.answer
     }
@@ -307,10 +307,17 @@ struct Pass {
     node: Arc<Node>,
     /// How many names are out in it.
     out: usize,
+    /// Whether it was seen to run. One that never does is on a runtime that was shut down, which drops
+    /// at once what it is to drive.
+    has_run: bool,
     is_over: bool,
 }
 
 impl Pass {
+    fn new(node: &Arc<Node>) -> Self {
+        Self { node: node.clone(), out: 0, has_run: false, is_over: false }
+    }
+
     /// Makes round trips on a task of its own until nothing waits.
     fn drive(self) {
         let runtime = self.node.runtime.clone();
@@ -318,6 +325,7 @@ impl Pass {
     }
 
     async fn run(mut self) {
+        self.has_run = true;
         loop {
             // All callers that can run now join before the queue is taken.
             tokio::task::yield_now().await;
@@ -334,8 +342,15 @@ impl Pass {
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        if !self.is_over && self.node.lanes.leave(self.out) {
-            Self { node: self.node.clone(), out: 0, is_over: false }.drive();
+        if self.is_over {
+            return;
+        }
+        if !self.has_run {
+            // Nobody is driven there any more: those who wait are told so.
+            return drop(self.node.lanes.close(self.out));
+        }
+        if self.node.lanes.leave(self.out) {
+            Self::new(&self.node).drive();
         }
     }
 }

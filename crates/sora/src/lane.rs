@@ -45,6 +45,9 @@ struct State<I> {
     /// Calls whose round trip is under way.
     under_way: usize,
     waiting: VecDeque<I>,
+    /// Where callers have waited since the lanes were last idle, each runtime once: one that drives a
+    /// lane can end before those of the others do.
+    runtimes: Vec<Handle>,
 }
 
 /// How a call goes on.
@@ -60,6 +63,9 @@ pub(crate) struct Pass<W: Work> {
     lanes: Arc<Lanes<W>>,
     runtime: Handle,
     calls: usize,
+    /// Whether it was seen to run. One that never does is on a runtime that was shut down, which drops
+    /// at once what it is to drive.
+    has_run: bool,
     is_over: bool,
 }
 
@@ -69,7 +75,12 @@ impl<W: Work> Lanes<W> {
     }
 
     pub(crate) fn new(work: W, lanes: usize, waiting_max: usize) -> Arc<Self> {
-        let state = Mutex::new(State { busy: 0, under_way: 0, waiting: VecDeque::new() });
+        let state = Mutex::new(State {
+            busy: 0,
+            under_way: 0,
+            waiting: VecDeque::new(),
+            runtimes: Vec::new(),
+        });
         Arc::new(Self { work, busy_max: lanes, waiting_max, state })
     }
 
@@ -85,17 +96,22 @@ impl<W: Work> Lanes<W> {
         if state.busy < self.busy_max.min(W::ALONE_MAX) && state.waiting.is_empty() {
             state.busy += 1;
             state.under_way += 1;
-            return Admission::Alone(call, Some(Pass::new(self, runtime, 1)));
+            let mut pass = Pass::new(self, runtime);
+            (pass.calls, pass.has_run) = (1, true);
+            return Admission::Alone(call, Some(pass));
         }
         if state.waiting.len() >= self.waiting_max {
             return Admission::Alone(call, None);
         }
         let (item, answer) = wait(call);
         state.waiting.push_back(item);
+        if state.runtimes.iter().all(|known| known.id() != runtime.id()) {
+            state.runtimes.push(runtime.clone());
+        }
         if state.busy < self.busy_max && self.work.opens(state.waiting.len(), state.under_way) {
             state.busy += 1;
             drop(state);
-            Pass::new(self, runtime, 0).drive();
+            Pass::new(self, runtime).drive();
         }
         Admission::Waits(answer)
     }
@@ -107,14 +123,15 @@ impl<W: Work> Lanes<W> {
 }
 
 impl<W: Work> Pass<W> {
-    fn new(lanes: &Arc<Lanes<W>>, runtime: Handle, calls: usize) -> Self {
-        Self { lanes: lanes.clone(), runtime, calls, is_over: false }
+    fn new(lanes: &Arc<Lanes<W>>, runtime: Handle) -> Self {
+        Self { lanes: lanes.clone(), runtime, calls: 0, has_run: false, is_over: false }
     }
 
     /// Makes round trips on a task of its own until nothing waits.
     fn drive(mut self) {
         let runtime = self.runtime.clone();
         runtime.spawn(async move {
+            self.has_run = true;
             loop {
                 self.gather().await;
                 let items = self.take();
@@ -148,27 +165,46 @@ impl<W: Work> Pass<W> {
         self.calls = items.len();
         state.under_way += self.calls;
         if items.is_empty() {
-            state.busy -= 1;
             self.is_over = true;
+            let runtimes = state.leave();
+            drop(state);
+            drop(runtimes);
         }
         items
     }
 }
 
+impl<I> State<I> {
+    /// Gives a lane up, and what is of no use any more if it was the last.
+    fn leave(&mut self) -> Vec<Handle> {
+        self.busy -= 1;
+        if self.busy > 0 { Vec::new() } else { std::mem::take(&mut self.runtimes) }
+    }
+}
+
 impl<W: Work> Drop for Pass<W> {
-    /// A call that went alone is done or was dropped, or a round trip ended by a panic.
+    /// A call that went alone is done or was dropped, or a round trip ended by a panic or with its
+    /// runtime. Those who wait are driven where one of them runs; if nobody's runtime goes on, they are
+    /// let go.
     fn drop(&mut self) {
         if self.is_over {
             return;
         }
         let mut state = self.lanes.state();
         state.under_way -= self.calls;
-        if state.waiting.is_empty() {
-            state.busy -= 1;
-            return;
+        if !self.has_run {
+            state.runtimes.retain(|known| known.id() != self.runtime.id());
         }
+        let next = state.runtimes.last().filter(|_| !state.waiting.is_empty()).cloned();
+        if let Some(runtime) = next {
+            drop(state);
+            return Self::new(&self.lanes, runtime).drive();
+        }
+        // Dropped behind the lock: to let a caller go wakes it.
+        let waiting = std::mem::take(&mut state.waiting);
+        let runtimes = state.leave();
         drop(state);
-        Self::new(&self.lanes, self.runtime.clone(), 0).drive();
+        drop((waiting, runtimes));
     }
 }
 

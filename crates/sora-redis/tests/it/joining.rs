@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use sora_core::Result;
 use sora_core::remote::{Remote as _, Slot, Token};
 use sora_testbed::Direction;
+use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
 use crate::server::{LONG_MS, connect, fetch, fill, name, proxied, value};
@@ -75,6 +76,30 @@ async fn a_call_is_one_round_trip_however_many_names_it_has() -> Result<()> {
     tier.fetch(&[]).await?;
     assert_eq!(count(), 0);
     Ok(())
+}
+
+/// Calls of a runtime that goes on, on a tier whose own is shut down meanwhile.
+#[test]
+fn those_who_wait_are_told_that_the_runtime_of_the_tier_is_gone() {
+    let runtime = || Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let (first, second) = (runtime(), runtime());
+    let (_redis, proxy) = proxied();
+    let tier = Arc::new(first.block_on(connect(proxy.url())));
+    proxy.faults().stall(Direction::ToServer);
+    second.block_on(async {
+        // The first is out, and others wait for a lane that is to be driven where nothing runs now.
+        let calls: Vec<_> = (0..10)
+            .map(|_| {
+                let tier = tier.clone();
+                tokio::spawn(async move { fetch(&tier, "k").await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        first.shutdown_background();
+        for call in calls {
+            call.await.expect("no panic").expect_err("the tier is gone");
+        }
+    });
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sora::write::Effect;
 use sora::{Entity, ErrorKind, Repository, Sora};
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use self::gated::{Gate, Gated};
@@ -155,6 +156,49 @@ async fn a_panic_in_a_round_trip_is_told_and_the_lane_goes_on() {
     for task in together {
         assert!(task.await.expect("a task").expect("an answer").is_some());
     }
+}
+
+/// A runtime that runs only while a test waits in it.
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+#[test]
+fn who_waits_is_answered_though_the_runtime_of_the_lanes_is_shut_down() {
+    let (first, second, third) = (runtime(), runtime(), runtime());
+    let (counters, gate) = second.block_on(counters());
+    // The first has both lanes: one by a call that went alone, one by a task that drives it.
+    let cut = first.block_on(look_up(&counters, [0]));
+    let driven = first.block_on(look_up(&counters, [1]));
+    let waiting = second.block_on(look_up(&counters, [2, 3]));
+    let gone = third.block_on(look_up(&counters, [4]));
+    assert_eq!(gate.reads(), [vec![0], vec![1]]);
+    // The last that waits is gone with its runtime, too.
+    third.shutdown_background();
+    first.shutdown_background();
+    gate.open();
+    second.block_on(async {
+        for task in waiting {
+            assert!(task.await.expect("a task").expect("an answer").is_some());
+        }
+        for task in cut.into_iter().chain(driven).chain(gone) {
+            assert!(task.await.expect_err("cut off").is_cancelled());
+        }
+        assert!(counters.get(5).await.expect("an answer").is_some());
+    });
+    assert_eq!(gate.reads()[2..], [vec![2, 3], vec![5]]);
+}
+
+#[test]
+fn a_runtime_is_shut_down_while_many_wait_in_it() {
+    let (first, second) = (runtime(), runtime());
+    let (counters, gate) = second.block_on(counters());
+    first.block_on(look_up_behind_two(&counters, 2..50));
+    assert_eq!(gate.reads(), [vec![0], vec![1]]);
+    first.shutdown_background();
+    gate.open();
+    assert!(second.block_on(counters.get(5)).expect("an answer").is_some());
+    assert_eq!(gate.reads()[2..], [vec![5]], "nothing is left of those who waited");
 }
 
 #[tokio::test]
