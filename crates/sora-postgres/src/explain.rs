@@ -10,10 +10,11 @@ use serde_json::Value as Json;
 use sora_core::provider::StorePlan;
 use sora_core::read::Read;
 use sora_core::{Error, ErrorKind, Result};
-use sora_sql::{Postgres, lost_indexes, portions, render, select};
+use sora_sql::{Postgres, lost_indexes, portions, read_shape, render, select};
 
 use crate::binder::Parameters;
 use crate::failure::Stage;
+use crate::index_page;
 use crate::link::Link;
 use crate::parameter::Parameter;
 
@@ -44,11 +45,16 @@ async fn explain_portions(link: &Link, read: &Read, analyze: bool) -> Result<Sto
     let mut plan = StorePlan::default();
     let mut statements = Vec::new();
     for portion in portions(read) {
-        let text = render::<Postgres>(|out| {
-            select::<Postgres, _>(read, *portion, read.limit, out);
+        let mut shape = Vec::new();
+        read_shape::<Postgres>(read, *portion, &mut shape);
+        let page = index_page::chosen(link, read, *portion, &shape).await;
+        let text = render::<Postgres>(|out| match &page {
+            Some(page) => page.write(out),
+            None => select::<Postgres, _>(read, *portion, read.limit, out),
         });
-        let parameters = Parameters::of(|out| {
-            select::<Postgres, _>(read, *portion, read.limit, out);
+        let parameters = Parameters::of(|out| match &page {
+            Some(page) => page.write(out),
+            None => select::<Postgres, _>(read, *portion, read.limit, out),
         })?;
         let told = ask(link, &text, &parameters, analyze).await?;
         tell(&told, &mut plan)?;
@@ -61,7 +67,12 @@ async fn explain_portions(link: &Link, read: &Read, analyze: bool) -> Result<Sto
 }
 
 /// Asks the server for the plan of a statement with these parameters.
-async fn ask(link: &Link, text: &str, parameters: &Parameters, analyze: bool) -> Result<Json> {
+pub(crate) async fn ask(
+    link: &Link,
+    text: &str,
+    parameters: &Parameters,
+    analyze: bool,
+) -> Result<Json> {
     let options = if analyze { "FORMAT JSON, ANALYZE, BUFFERS" } else { "FORMAT JSON" };
     let question = format!("EXPLAIN ({options}) {text}");
     let values: Vec<Parameter<'_>> = parameters.iter().collect();

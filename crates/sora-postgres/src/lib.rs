@@ -10,6 +10,7 @@ mod ensure;
 mod explain;
 mod failure;
 mod host;
+mod index_page;
 mod link;
 mod native;
 mod negotiate;

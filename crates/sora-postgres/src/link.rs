@@ -91,9 +91,21 @@ impl Link {
     }
 
     /// Whether statements have names here and are kept.
-    #[cfg(test)]
-    pub(crate) fn has_names(&self) -> bool {
+    pub(crate) fn keeps_statements(&self) -> bool {
         self.statements.is_some()
+    }
+
+    /// Whether the server was seen to walk an index for a shape of pages; `None` if nobody looked
+    /// lately.
+    pub(crate) fn seen(&self, shape: &[u8]) -> Option<bool> {
+        self.statements()?.seen(shape, Instant::now())
+    }
+
+    /// Remembers whether the server walks an index for a shape of pages.
+    pub(crate) fn saw(&self, shape: &[u8], walks: bool) {
+        if let Some(mut statements) = self.statements() {
+            statements.saw(shape, walks, Instant::now());
+        }
     }
 
     /// How many statements are kept.

@@ -9,6 +9,7 @@ use sora_sql::{Portion, Postgres, portions, read_shape, render, select};
 use crate::aggregate;
 use crate::binder::Parameters;
 use crate::failure::Stage;
+use crate::index_page;
 use crate::link::{Link, Rows};
 use crate::native::{self, Place};
 use crate::row::{Formed, FormedRow, Scratch, WireRow};
@@ -164,10 +165,19 @@ async fn query<'a>(
     portion: Portion,
     limit: Option<u64>,
 ) -> Result<Rows<'a>> {
-    let parameters = Parameters::of(|out| select::<Postgres, _>(read, portion, limit, out))?;
     let mut shape = Vec::with_capacity(64);
     read_shape::<Postgres>(read, portion, &mut shape);
-    let text = || render::<Postgres>(|out| select::<Postgres, _>(read, portion, limit, out));
+    let page = index_page::chosen(link, read, portion, &shape).await;
+    let parameters = Parameters::of(|out| match &page {
+        Some(page) => page.write(out),
+        None => select::<Postgres, _>(read, portion, limit, out),
+    })?;
+    let text = || match &page {
+        Some(page) => render::<Postgres>(|out| page.write(out)),
+        None => render::<Postgres>(|out| select::<Postgres, _>(read, portion, limit, out)),
+    };
+    // Two statements of one read are two shapes.
+    shape.push(page.is_some().into());
     let values = parameters.iter();
     let rows = link.query(Stage::Reading, &shape, text, parameters.types(), values).await;
     rows.map_err(|error| error.with("table", read.binding.schema().table()))

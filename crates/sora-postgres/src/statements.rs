@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use postgres_types::Type;
+use tokio::time::Instant;
 use tokio_postgres::Statement;
+
+use crate::index_page::SEEN_FOR;
 
 /// Prepared statements by the shape of the query, the least recently used one leaving first.
 ///
@@ -12,6 +15,8 @@ use tokio_postgres::Statement;
 /// used only where a session of the server belongs to this connection alone.
 pub(crate) struct Statements {
     entries: HashMap<Box<[u8]>, Entry, RandomState>,
+    /// Of shapes of pages that lie along an index: whether the server walks it, and when that was seen.
+    walks: HashMap<Box<[u8]>, (bool, Instant), RandomState>,
     max: usize,
     /// Counts uses: a clock that costs nothing.
     uses: u64,
@@ -24,7 +29,7 @@ struct Entry {
 
 impl Statements {
     pub(crate) fn new(max: usize) -> Self {
-        Self { entries: HashMap::default(), max: max.max(1), uses: 0 }
+        Self { entries: HashMap::default(), walks: HashMap::default(), max: max.max(1), uses: 0 }
     }
 
     /// Returns the statement of a shape, if its parameters are of these types: those of a column may
@@ -65,6 +70,21 @@ impl Statements {
     #[must_use]
     pub(crate) fn remove(&mut self, shape: &[u8]) -> Option<Statement> {
         self.entries.remove(shape).map(|entry| entry.statement)
+    }
+
+    /// Whether the server was lately seen to walk an index for a shape of pages; `None` if nobody looked.
+    pub(crate) fn seen(&self, shape: &[u8], now: Instant) -> Option<bool> {
+        let (walks, at) = self.walks.get(shape)?;
+        (now.saturating_duration_since(*at) < SEEN_FOR).then_some(*walks)
+    }
+
+    /// Remembers whether the server walks an index for a shape of pages.
+    pub(crate) fn saw(&mut self, shape: &[u8], walks: bool, now: Instant) {
+        if self.walks.len() >= self.max && !self.walks.contains_key(shape) {
+            // More shapes than statements are kept: to look again costs less than to keep order.
+            self.walks.clear();
+        }
+        self.walks.insert(shape.into(), (walks, now));
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -171,7 +171,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
     }
 
     /// Writes what is selected, which holds no value.
-    fn heads(&mut self, read: &Read, inner: bool) {
+    pub(crate) fn heads(&mut self, read: &Read, inner: bool) {
         if inner {
             self.text("SELECT count(*) FROM (");
         }

@@ -4,6 +4,7 @@
 
 mod aggregates;
 mod conditions;
+mod index_pages;
 mod postgres;
 mod postgres_writes;
 mod reads;

@@ -14,7 +14,7 @@ async fn a_direct_connection_is_proved_and_uses_names() {
     let server = Postgres::shared().expect("a server");
     let database = database();
     let lease = pool(&database.url(), "").acquire().await.expect("a connection");
-    assert!(lease.has_names());
+    assert!(lease.keeps_statements());
     assert_eq!(texts(&lease, "select version()").await.expect("read").len(), 1);
     let process = texts(&lease, "select pg_backend_pid()::text").await.expect("read");
     assert_eq!(process, [lease.process().expect("told").to_string()]);
@@ -25,7 +25,7 @@ async fn a_direct_connection_is_proved_and_uses_names() {
         let host = directory.display();
         let url = format!("{}?host={host}&port={}", database.url(), server.port());
         let lease = pool(&url, "").acquire().await.expect("a connection");
-        assert!(lease.has_names(), "over a socket");
+        assert!(lease.keeps_statements(), "over a socket");
     }
 }
 
@@ -49,7 +49,7 @@ async fn a_database_in_another_encoding_is_refused() {
 async fn names_can_be_forbidden() {
     let database = database();
     let lease = pool(&database.url(), "statements=unnamed").acquire().await.expect("a connection");
-    assert!(!lease.has_names());
+    assert!(!lease.keeps_statements());
     assert_eq!(with(&lease, "select $1", &["a"]).await.expect("read"), ["a"]);
     assert_eq!(texts(&lease, NAMES).await.expect("read"), ["0"]);
 }
@@ -64,7 +64,7 @@ async fn no_name_is_used_through_a_pooler() {
         let pool = pool.clone();
         tokio::spawn(async move {
             let lease = pool.acquire().await.expect("a connection");
-            assert!(!lease.has_names());
+            assert!(!lease.keeps_statements());
             let lane = pool.lane(task).await.expect("a lane");
             for at in 0..40 {
                 let sql = format!("select $1 || '-{task}-{at}'");

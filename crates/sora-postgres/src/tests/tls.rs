@@ -93,7 +93,7 @@ async fn modes_of_tls_check_what_they_say() {
             (Ok(lease), Ok(is_tls)) => {
                 let sql = "select ssl::text from pg_stat_ssl where pid = pg_backend_pid()";
                 assert_eq!(texts(&lease, sql).await.expect("read"), [is_tls], "{parameters}");
-                assert!(lease.has_names(), "{parameters}");
+                assert!(lease.keeps_statements(), "{parameters}");
             }
             (Err(error), Err(said)) => {
                 assert!(error.to_string().contains(said), "{host} {parameters}: {error}");
