@@ -178,6 +178,7 @@ impl Gate<'_> {
 }
 
 impl RowSink for Gate<'_> {
+    #[inline]
     fn row(&mut self, row: &dyn Row) -> Result<ControlFlow<()>> {
         self.report.received += 1;
         for condition in &*self.read.residual {

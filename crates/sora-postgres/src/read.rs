@@ -75,7 +75,7 @@ async fn run_to(
 async fn push(
     rows: &mut Rows<'_>,
     read: &Read,
-    sink: &mut dyn RowSink,
+    gate: &mut Gate<'_>,
     scratch: &mut Scratch,
 ) -> Result<ControlFlow<()>> {
     // Of one row it does not pay to know the forms of its cells before.
@@ -87,8 +87,8 @@ async fn push(
         }
         let row = WireRow::new(&row, &read.binding, &read.columns, scratch);
         let flow = match is_lookup {
-            true => sink.row(&row)?,
-            false => sink.row(&FormedRow { row, columns: &columns })?,
+            true => gate.row(&row)?,
+            false => gate.row(&FormedRow { row, columns: &columns })?,
         };
         if flow.is_break() {
             return Ok(ControlFlow::Break(()));

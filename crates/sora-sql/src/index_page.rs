@@ -23,8 +23,8 @@ use crate::select::label_columns;
 use crate::walk::Walk;
 use crate::{Dialect, Out, Portion, Postgres};
 
-/// The largest limit of such a page. The server reads all of a table that is small beside the limit,
-/// which for these is less work than a plan.
+/// The largest limit of such a page: of larger ones a plan is a small part, and the server sooner reads
+/// all of a table instead.
 const ROWS_MAX: u64 = 128;
 
 /// The most columns that are compared for equality.

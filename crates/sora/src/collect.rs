@@ -104,6 +104,7 @@ impl<'a> Collect<'a> {
         })
     }
 
+    #[inline]
     fn deliver(&mut self, row: &dyn Row) -> Result<ControlFlow<()>> {
         if self.skip > 0 {
             self.skip -= 1;
