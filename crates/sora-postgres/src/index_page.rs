@@ -26,16 +26,17 @@ pub(crate) async fn chosen<'a>(
     read: &'a Read,
     portion: Portion,
     shape: &[u8],
-) -> Option<IndexPage<'a>> {
+) -> Option<Box<IndexPage<'a>>> {
     // A statement that is not kept is planned for its values anyhow.
     let page = IndexPage::of(read, portion).filter(|_| link.keeps_statements())?;
+    // Apart, so that the future of every read, a look-up's too, is small.
+    let page = Box::new(page);
     let walks = match link.seen(shape) {
         Some(walks) => walks,
         // What the server does not understand would end the transaction.
         None if link.in_transaction() => false,
         None => {
-            // Apart, so that the future of a page that is known is small. A connection that breaks
-            // here tells its error to the statement itself.
+            // A connection that breaks here tells its error to the statement itself.
             let walks = Box::pin(asked(link, &page)).await.unwrap_or(false);
             link.saw(shape, walks);
             walks
