@@ -74,6 +74,11 @@ impl Ask {
     pub(crate) fn new(key: Key, what: What) -> Self {
         Self { key, what, is_alone: false, is_asking: false }
     }
+
+    /// Whether it changes what the server holds.
+    pub(crate) fn changes(&self) -> bool {
+        !matches!(self.what, What::Fetch | What::Count)
+    }
 }
 
 impl Answer {

@@ -4,6 +4,7 @@ use redis::{Cmd, Pipeline, Value};
 use sora_core::remote::Slot;
 
 use crate::ask::{Answer, Ask, What};
+use crate::fetches::Keys;
 use crate::held::{Held, Run};
 use crate::script::Script;
 
@@ -66,12 +67,13 @@ enum Kind {
 }
 
 impl Burst {
-    /// Writes the commands for some names. Equal ones are not joined.
-    pub(crate) fn new(asks: &[&Ask], form: &Form<'_>) -> Self {
+    /// Writes the commands for some names, and for keys to look up behind them. Equal ones are not joined.
+    pub(crate) fn new(asks: &[&Ask], keys: &Keys, form: &Form<'_>) -> Self {
         let mut groups: Vec<(Group, usize)> =
             asks.iter().enumerate().map(|(at, ask)| (group(at, ask, form), at)).collect();
         groups.sort_unstable();
-        let order = groups.iter().map(|(_, at)| *at).collect();
+        let places = asks.len()..asks.len() + keys.len();
+        let order = groups.iter().map(|(_, at)| *at).chain(places).collect();
         let (commands, takers) = (Vec::new(), Vec::new());
         let mut burst = Self { commands, takers, order, run: form.run };
         let mut from = 0;
@@ -84,7 +86,21 @@ impl Burst {
                 from += part.len();
             }
         }
+        burst.fetch(from, keys, form);
         burst
+    }
+
+    /// Looks keys up, the first of which is `from` in line: in as few commands as it takes, of about one
+    /// size.
+    fn fetch(&mut self, from: usize, keys: &Keys, form: &Form<'_>) {
+        let commands = keys.len().div_ceil(form.batch_max).max(1);
+        let size = keys.len().div_ceil(commands).max(1);
+        for first in (0..keys.len()).step_by(size) {
+            let last = keys.len().min(first + size);
+            let (from, to) = (from + first, from + last);
+            let all = Taker { from, to, kind: Kind::Fetch, shape: Shape::All };
+            self.read((first..last).filter_map(|at| keys.get(at)), all);
+        }
     }
 
     /// The only command, if it is one.
@@ -176,7 +192,7 @@ impl Burst {
             self.add(redis::cmd("ASKING"), Taker { shape: Shape::Error, ..all });
         }
         match kind {
-            Kind::Fetch | Kind::Count => self.read(asks, all),
+            Kind::Fetch | Kind::Count => self.read(keys(asks), all),
             Kind::Lease => {
                 for (at, ask) in (from..).zip(asks) {
                     let mut command = set(ask, form);
@@ -186,7 +202,7 @@ impl Burst {
                 if asks[0].is_asking {
                     self.add(redis::cmd("ASKING"), Taker { shape: Shape::Error, ..all });
                 }
-                self.read(asks, all);
+                self.read(keys(asks), all);
             }
             Kind::Block => {
                 for (at, ask) in (from..).zip(asks) {
@@ -202,12 +218,15 @@ impl Burst {
         }
     }
 
-    fn read(&mut self, asks: &[&Ask], all: Taker) {
-        let bytes: usize = asks.iter().map(|ask| ask.key.bytes().len()).sum();
-        let mut command = Cmd::with_capacity(asks.len() + 1, bytes + 4);
-        command.arg(if asks.len() == 1 { "GET" } else { "MGET" });
-        write_keys(&mut command, asks);
-        let shape = if asks.len() == 1 { Shape::All } else { Shape::Each };
+    fn read<'k>(&mut self, keys: impl Iterator<Item = &'k [u8]> + Clone, all: Taker) {
+        let count = all.to - all.from;
+        let bytes: usize = keys.clone().map(<[u8]>::len).sum();
+        let mut command = Cmd::with_capacity(count + 1, bytes + 4);
+        command.arg(if count == 1 { "GET" } else { "MGET" });
+        for key in keys {
+            command.arg(key);
+        }
+        let shape = if count == 1 { Shape::All } else { Shape::Each };
         self.add(command, Taker { shape, ..all });
     }
 
@@ -274,9 +293,13 @@ fn set(ask: &Ask, form: &Form<'_>) -> Cmd {
 }
 
 fn write_keys(command: &mut Cmd, asks: &[&Ask]) {
-    for ask in asks {
-        command.arg(ask.key.bytes());
+    for key in keys(asks) {
+        command.arg(key);
     }
+}
+
+fn keys<'k>(asks: &'k [&Ask]) -> impl Iterator<Item = &'k [u8]> + Clone {
+    asks.iter().map(|ask| ask.key.bytes())
 }
 
 fn group(at: usize, ask: &Ask, form: &Form<'_>) -> Group {

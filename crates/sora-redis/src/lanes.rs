@@ -2,17 +2,24 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
 use sora_core::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::ask::{Answered, Ask};
+use crate::fetches::{Fetch, Fetches};
 use crate::few::Few;
+use crate::name::Key;
 
 /// How many bursts are out at one time: one is on its way while the server answers another, and callers
-/// of a third see their answers.
-const LANES: usize = 3;
+/// of a third see their answers. Each has more names than the one before, so that more lanes are for
+/// many callers alone.
+const LANES: usize = 5;
+
+/// Room for so many look-ups at least; more take more.
+const ROOM_MIN: usize = 8;
 
 /// The bursts to one server that are out, and the calls that wait for them.
 ///
@@ -27,19 +34,31 @@ pub(crate) struct Lanes {
     waiting_max: usize,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     busy: usize,
     waiting: VecDeque<Part>,
+    /// Behind these, look-ups of single names that more may join.
+    fetches: Option<Fetches>,
     /// How many names wait.
     names: usize,
     /// How many names are out, or were in lanes that go on.
     out: usize,
+    /// A lane was opened for what waits and has not taken it yet: nobody opens another for the same.
+    is_opening: bool,
+}
+
+/// What waits.
+#[derive(Debug)]
+pub(crate) enum Part {
+    Call(Call),
+    /// Look-ups of single names.
+    Fetches(Fetches),
 }
 
 /// A call that waits.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct Call {
     pub(crate) asks: Few<Ask>,
     pub(crate) deadline: Instant,
     pub(crate) answer: oneshot::Sender<Result<Answered>>,
@@ -53,22 +72,22 @@ pub(crate) enum Admission {
     Waits(Waiting),
 }
 
-pub(crate) struct Waiting {
-    pub(crate) answer: oneshot::Receiver<Result<Answered>>,
+/// A call that waits, as its caller sees it.
+pub(crate) struct Waiting<A = oneshot::Receiver<Result<Answered>>> {
+    pub(crate) answer: A,
     /// The caller has taken a lane for all that wait, and must drive it.
     pub(crate) opens: bool,
 }
 
 impl Lanes {
     pub(crate) fn new(burst_max: usize, waiting_max: usize) -> Self {
-        let state = State { busy: 0, waiting: VecDeque::new(), names: 0, out: 0 };
-        Self { state: Mutex::new(state), burst_max: burst_max.max(1), waiting_max }
+        Self { state: Mutex::default(), burst_max: burst_max.max(1), waiting_max }
     }
 
     /// Lets a call through if a lane is free, else makes it one that waits.
     pub(crate) fn admit(&self, asks: Few<Ask>, deadline: Instant) -> Result<Admission> {
         let mut state = self.state();
-        if state.waiting.is_empty() && state.may_open(asks.len()) {
+        if state.names == 0 && state.may_open(asks.len()) {
             state.busy += 1;
             state.out += asks.len();
             return Ok(Admission::Alone(asks));
@@ -87,17 +106,49 @@ impl Lanes {
         asks: Few<Ask>,
         deadline: Instant,
     ) -> Result<Waiting> {
-        if state.names + asks.len() > self.waiting_max {
+        self.check(&state, asks.len())?;
+        let (sender, answer) = oneshot::channel();
+        let names = asks.len();
+        state.waiting.push_back(Part::Call(Call { asks, deadline, answer: sender }));
+        Ok(Waiting { answer, opens: state.has_joined(names) })
+    }
+
+    /// Lets the look-up of one name through if a lane is free: none is returned, and it is to be asked
+    /// alone. Else makes it one that waits, and wakes its caller when there is an answer.
+    pub(crate) fn fetch(
+        &self,
+        key: &Key,
+        deadline: Instant,
+        waker: &Waker,
+    ) -> Result<Option<Waiting<Fetch>>> {
+        let mut state = self.state();
+        if state.names == 0 && state.may_open(1) {
+            state.busy += 1;
+            state.out += 1;
+            return Ok(None);
+        }
+        self.check(&state, 1)?;
+        let open = state.fetches.as_ref();
+        let answer = match open.and_then(|open| open.join(key, deadline, waker, self.burst_max)) {
+            Some(fetch) => fetch,
+            None => {
+                let room = self.burst_max.min(state.out.max(ROOM_MIN));
+                let (fetches, first) = Fetches::open(key, deadline, waker, room);
+                let full = state.fetches.replace(fetches);
+                state.waiting.extend(full.map(Part::Fetches));
+                first
+            }
+        };
+        Ok(Some(Waiting { answer, opens: state.has_joined(1) }))
+    }
+
+    fn check(&self, state: &State, names: usize) -> Result<()> {
+        if state.names + names > self.waiting_max {
             let message =
                 "too many names wait to be sent to Redis: raise `waiting_max`, or ask less";
             return Err(Error::new(ErrorKind::Busy, message).with("waiting_max", self.waiting_max));
         }
-        let (sender, answer) = oneshot::channel();
-        state.names += asks.len();
-        state.waiting.push_back(Part { asks, deadline, answer: sender });
-        let opens = state.may_open(state.names);
-        state.busy += usize::from(opens);
-        Ok(Waiting { answer, opens })
+        Ok(())
     }
 
     /// Takes what goes next in a lane in which so many names were out; the lane is given up, under the
@@ -107,15 +158,17 @@ impl Lanes {
         if !state.goes_on(names) {
             return Vec::new();
         }
+        let fetches = state.fetches.take();
+        state.waiting.extend(fetches.map(Part::Fetches));
         let mut names = 0;
         let fits = |part: &Part| {
             let is_first = names == 0;
-            names += part.asks.len();
+            names += part.len();
             is_first || names <= self.burst_max
         };
         let count = state.waiting.iter().map(fits).take_while(|fits| *fits).count();
         let parts: Vec<Part> = state.waiting.drain(..count).collect();
-        let names = parts.iter().map(|part| part.asks.len()).sum::<usize>();
+        let names = parts.iter().map(Part::len).sum::<usize>();
         state.names -= names;
         state.out += names;
         parts
@@ -134,6 +187,9 @@ impl Lanes {
         state.out -= names;
         state.busy -= 1;
         state.names = 0;
+        state.is_opening = false;
+        let fetches = state.fetches.take();
+        state.waiting.extend(fetches.map(Part::Fetches));
         std::mem::take(&mut state.waiting)
     }
 
@@ -143,7 +199,26 @@ impl Lanes {
     }
 }
 
+impl Part {
+    /// How many names it has.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Call(call) => call.asks.len(),
+            Self::Fetches(fetches) => fetches.len(),
+        }
+    }
+}
+
 impl State {
+    /// Counts names that came to wait; says whether a lane was taken for all that do.
+    fn has_joined(&mut self, names: usize) -> bool {
+        self.names += names;
+        let opens = !self.is_opening && self.may_open(self.names);
+        self.busy += usize::from(opens);
+        self.is_opening |= opens;
+        opens
+    }
+
     /// Whether names that wait, or come, may go in a lane that is free.
     fn may_open(&self, names: usize) -> bool {
         self.busy == 0 || self.busy < LANES && 5 * names >= 3 * self.out
@@ -151,9 +226,10 @@ impl State {
 
     /// Gives a lane up in which so many names were out, unless what waits may go in it.
     fn goes_on(&mut self, names: usize) -> bool {
+        self.is_opening = false;
         self.out -= names;
         self.busy -= 1;
-        let goes_on = !self.waiting.is_empty() && self.may_open(self.names);
+        let goes_on = self.names > 0 && self.may_open(self.names);
         self.busy += usize::from(goes_on);
         goes_on
     }
@@ -165,7 +241,6 @@ mod tests {
 
     use super::*;
     use crate::ask::What;
-    use crate::name::Key;
 
     fn asks(count: usize) -> Few<Ask> {
         let key = Key::of(&RemoteName::new("s", *b"k")).expect("a name");
@@ -184,16 +259,41 @@ mod tests {
     #[tokio::test]
     async fn few_do_not_go_ahead_of_many() {
         for (calls, expected) in [
-            // As many again as are out, then three for five, and no fourth lane.
+            // As many again as are out, then three for five; what comes meanwhile goes with them.
             (&[1, 1, 1, 1, 99][..], &["alone", "alone", "waits", "opens", "waits"][..]),
+            (&[10, 10, 10, 10, 99], &["alone", "alone", "waits", "opens", "waits"]),
+            // No sixth lane.
+            (&[1, 1, 2, 3, 5, 99], &["alone", "alone", "alone", "alone", "alone", "waits"]),
             (&[10, 6, 9], &["alone", "alone", "waits"]),
-            (&[10, 5, 1, 50], &["alone", "waits", "opens", "opens"]),
+            (&[10, 5, 1, 50], &["alone", "waits", "opens", "waits"]),
             (&[10, 1, 1], &["alone", "waits", "waits"]),
         ] {
             let lanes = Lanes::new(1_024, 1_024);
             let went: Vec<_> = calls.iter().map(|count| enter(&lanes, *count)).collect();
             assert_eq!(went, expected, "{calls:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn look_ups_that_wait_go_together_behind_calls() {
+        let lanes = Lanes::new(3, 9);
+        let key = Key::of(&RemoteName::new("s", *b"k")).expect("a name");
+        let fetch = || lanes.fetch(&key, Instant::now(), Waker::noop());
+        let opens = |()| fetch().expect("few wait").map(|waiting| waiting.opens);
+        // As many again as are out go alone, then three for five.
+        let expected = [None, None, Some(false), Some(true), Some(false), Some(false)];
+        assert_eq!([(); 6].map(opens), expected);
+        assert_eq!(enter(&lanes, 2), "waits");
+        assert_eq!([(); 3].map(opens), [Some(false); 3]);
+        let full = fetch().map(drop).expect_err("nine names wait at most");
+        assert_eq!(full.kind(), ErrorKind::Busy);
+        let take = |names| lanes.take(names).iter().map(Part::len).collect::<Vec<_>>();
+        assert_eq!([take(0), take(3), take(2)], [[3], [2], [3]]);
+        // One beside the two that went first is too few; beside one it is not.
+        assert!(take(3).is_empty());
+        assert!(lanes.leave(1));
+        assert_eq!(take(0), [1]);
+        assert_eq!(lanes.state().names, 0);
     }
 
     #[tokio::test]

@@ -38,10 +38,12 @@
 
 mod ask;
 mod burst;
+mod callers;
 mod cluster;
 mod config;
 mod ears;
 mod failure;
+mod fetches;
 mod few;
 mod held;
 mod lanes;

@@ -10,6 +10,7 @@ use redis::{
     RedisError, Value,
 };
 use sora_core::{Error, ErrorKind, Result};
+use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -19,6 +20,7 @@ use crate::burst::{Burst, Form};
 use crate::config::{Address, RedisConfig};
 use crate::ears::Ears;
 use crate::failure;
+use crate::fetches::Keys;
 use crate::held::Run;
 use crate::script::Script;
 
@@ -142,16 +144,19 @@ impl Link {
         Ok(())
     }
 
-    /// Asks the server all that, in one burst; in two if it has lost its scripts.
-    pub(crate) async fn ask(&self, asks: &[&Ask]) -> Result<Vec<Answer>> {
-        let mut answers = self.send(asks, &self.digests).await?;
+    /// Asks the server all that, and looks up keys, in one burst; in two if it has lost its scripts.
+    /// Answers to the keys are behind those to what is asked.
+    pub(crate) async fn ask(&self, asks: &[&Ask], keys: &Keys) -> Result<Vec<Answer>> {
+        let mut answers = self.send(asks, keys, &self.digests).await?;
         let lost =
             |answer: &Answer| matches!(answer, Answer::Failed(error) if error.code() == "NOSCRIPT");
         let again: Vec<usize> = (0..asks.len()).filter(|at| lost(&answers[*at])).collect();
         if !again.is_empty() {
             // As text, by which the server has them again.
             let asks: Vec<&Ask> = again.iter().map(|at| asks[*at]).collect();
-            for (at, answer) in again.into_iter().zip(self.send(&asks, &NO_DIGESTS).await?) {
+            for (at, answer) in
+                again.into_iter().zip(self.send(&asks, &Keys::default(), &NO_DIGESTS).await?)
+            {
                 answers[at] = answer;
             }
         }
@@ -161,7 +166,7 @@ impl Link {
         Ok(answers)
     }
 
-    async fn send(&self, asks: &[&Ask], digests: &Digests) -> Result<Vec<Answer>> {
+    async fn send(&self, asks: &[&Ask], keys: &Keys, digests: &Digests) -> Result<Vec<Answer>> {
         let form = Form {
             run: self.run,
             is_cluster: self.is_cluster,
@@ -169,7 +174,7 @@ impl Link {
             counter_time_to_live_ms: self.counter_time_to_live_ms,
             digests,
         };
-        let mut burst = Burst::new(asks, &form);
+        let mut burst = Burst::new(asks, keys, &form);
         let mut connection = self.connection.clone();
         let tracking = self.tracking();
         let replies = if let Some(command) = burst.only().filter(|_| tracking.is_none()) {
@@ -288,6 +293,9 @@ fn is_doubtful(answer: &Answer) -> bool {
     matches!(answer, Answer::Failed(error) if error.code() == "READONLY")
 }
 
+/// What is read from a connection at a time.
+const READ_BYTES_MAX: usize = 64 * 1024;
+
 async fn connect<H>(
     address: &Address,
     config: &RedisConfig,
@@ -315,6 +323,8 @@ where
     if let Some(hear) = hear {
         settings = settings.set_push_sender(hear);
     }
+    // The client reads 8 KiB at a time: a reply to many names would be several calls of the system.
+    let stream = BufReader::with_capacity(READ_BYTES_MAX, stream);
     let (connection, driver) =
         MultiplexedConnection::new_with_config(&info, stream, settings).await?;
     Ok((connection, Driver(tokio::spawn(driver))))

@@ -3,6 +3,7 @@
 //! The key of a name is `{space:bucket}key`: the bucket is the CRC-16 (XMODEM, the one by which Redis
 //! Cluster finds slots) of the bytes of `key`, modulo 256, as two small hexadecimal digits.
 
+use smallvec::SmallVec;
 use sora_core::remote::RemoteName;
 use sora_core::{Error, ErrorKind, Result};
 
@@ -11,9 +12,9 @@ const BUCKETS: u16 = 256;
 const SLOTS: u16 = 16_384;
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-/// The key of a name.
+/// The key of a name. Most are so short that they take no allocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Key(Vec<u8>);
+pub(crate) struct Key(SmallVec<[u8; 64]>);
 
 impl Key {
     /// Returns the key of a name; an error if its space has names that could be taken for others.
@@ -25,7 +26,7 @@ impl Key {
         }
         let bucket = checksum(&name.key) % BUCKETS;
         let [high, low] = [bucket >> 4, bucket & 15].map(|digit| DIGITS[usize::from(digit)]);
-        let mut key = Vec::with_capacity(space.len() + 5 + name.key.len());
+        let mut key = SmallVec::with_capacity(space.len() + 5 + name.key.len());
         key.push(b'{');
         key.extend_from_slice(space);
         key.extend_from_slice(&[b':', high, low, b'}']);

@@ -1,12 +1,14 @@
 //! A server, connected to as long as it can be.
 
+use std::future::poll_fn;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::task::Context;
 use std::time::Duration;
 
 use redis::{PushInfo, PushKind};
-use sora_core::remote::RemoteTraffic;
+use sora_core::remote::{RemoteName, RemoteTraffic, Slot};
 use sora_core::{Error, Result};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -14,12 +16,15 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::ask::{Answer, Answered, Ask, What};
+use crate::callers::Callers;
 use crate::config::{Address, RedisConfig};
 use crate::ears::Ears;
 use crate::failure;
+use crate::fetches::Keys;
 use crate::few::Few;
 use crate::lanes::{Admission, Lanes, Part, Waiting};
 use crate::link::{Driver, Link};
+use crate::name::Key;
 
 /// A server. Its connection is opened, watched and opened again by a task of its own; while there is
 /// none, every call fails at once.
@@ -43,9 +48,6 @@ enum State {
     Down(Error),
     Up(u64, Arc<Link>),
 }
-
-/// Who waits for an answer, and until when.
-type Caller = (Instant, oneshot::Sender<Result<Answered>>);
 
 /// A node that is kept connected until this is dropped.
 #[derive(Debug)]
@@ -132,12 +134,36 @@ impl Node {
         }
     }
 
+    /// Looks one name up, alone if nothing is busy, else with others.
+    pub(crate) async fn fetch(
+        self: &Arc<Self>,
+        name: &RemoteName,
+        deadline: Instant,
+    ) -> Result<Slot> {
+        self.check()?;
+        let key = Key::of(name)?;
+        let admit =
+            |context: &mut Context<'_>| self.lanes.fetch(&key, deadline, context.waker()).into();
+        match poll_fn(admit).await? {
+            Some(waiting) => {
+                // A look-up that waits is small.
+                drop(key);
+                self.drive_if(waiting).await
+            }
+            None => {
+                let ask = Ask::new(key, What::Fetch);
+                let answered = Box::pin(self.ask_alone(Few::One(ask), deadline)).await?;
+                answered.answers.into_iter().next().unwrap_or(Answer::Odd).slot()
+            }
+        }
+    }
+
     async fn ask_alone(self: &Arc<Self>, asks: Few<Ask>, deadline: Instant) -> Result<Answered> {
         let _pass = Pass { node: self.clone(), out: asks.len(), has_run: true, is_over: false };
         let link = self.link()?;
         let refs: Vec<&Ask> = asks.as_slice().iter().collect();
         self.count(refs.len());
-        match tokio::time::timeout_at(deadline, link.ask(&refs)).await {
+        match tokio::time::timeout_at(deadline, link.ask(&refs, &Keys::default())).await {
             Ok(answers) => answers.map(|answers| Answered { asks, answers: answers.into() }),
             Err(_) => {
                 link.doubt();
@@ -163,7 +189,7 @@ impl Node {
         Ok(answer(self.drive_if(waiting)))
     }
 
-    fn drive_if(self: &Arc<Self>, waiting: Waiting) -> oneshot::Receiver<Result<Answered>> {
+    fn drive_if<A>(self: &Arc<Self>, waiting: Waiting<A>) -> A {
         if waiting.opens {
             Pass::new(self).drive();
         }
@@ -171,68 +197,38 @@ impl Node {
     }
 
     /// Makes one round trip for calls that joined, and answers each in its time.
-    async fn run(&self, mut parts: Vec<Part>) {
-        // Whoever left needs no answer; what was to be done is done all the same.
-        parts.retain(|part| !part.answer.is_closed() || part.asks.as_slice().iter().any(changes));
+    async fn run(&self, parts: Vec<Part>) {
+        let (mut callers, questions) = Callers::of(parts);
+        let asks = questions.asks();
+        let names = asks.len() + questions.keys.len();
+        if names == 0 {
+            return;
+        }
         let link = match self.link() {
             Ok(link) => link,
-            Err(why) => {
-                for part in parts {
-                    let _ = part.answer.send(Err(why.clone()));
-                }
-                return;
-            }
+            Err(why) => return callers.fail(&why),
         };
-        let mut callers = Vec::with_capacity(parts.len());
-        let mut asked = Vec::with_capacity(parts.len());
-        for part in parts {
-            callers.push(Some((part.deadline, part.answer)));
-            asked.push(part.asks);
-        }
-        let asks: Vec<&Ask> = asked.iter().flat_map(Few::as_slice).collect();
-        self.count(asks.len());
+        self.count(names);
         let answers = {
-            let mut reply = std::pin::pin!(link.ask(&asks));
+            let mut reply = std::pin::pin!(link.ask(&asks, &questions.keys));
             loop {
-                // They came in the order of their deadlines.
-                let next = callers.iter().flatten().map(|(deadline, _)| *deadline).next();
-                let Some(next) = next else {
+                let Some(next) = callers.deadline() else {
                     link.doubt();
                     return;
                 };
                 tokio::select! {
                     biased;
                     answers = &mut reply => break answers,
-                    () = tokio::time::sleep_until(next) => self.expire(&mut callers),
+                    () = tokio::time::sleep_until(next) => {
+                        let error = failure::timeout(self.config.command_timeout_ms);
+                        callers.expire(Instant::now(), &error);
+                    }
                 }
             }
         };
-        let mut answers = match answers {
-            Ok(answers) => answers.into_iter(),
-            Err(error) => {
-                for (_, caller) in callers.into_iter().flatten() {
-                    let _ = caller.send(Err(error.clone()));
-                }
-                return;
-            }
-        };
-        for (asks, caller) in asked.into_iter().zip(callers) {
-            let answers = match &asks {
-                Few::One(_) => Few::One(answers.next().unwrap_or(Answer::Odd)),
-                Few::Many(asks) => Few::Many(answers.by_ref().take(asks.len()).collect()),
-            };
-            if let Some((_, caller)) = caller {
-                let _ = caller.send(Ok(Answered { asks, answers }));
-            }
-        }
-    }
-
-    fn expire(&self, callers: &mut [Option<Caller>]) {
-        let now = Instant::now();
-        for caller in callers {
-            if let Some((_, sender)) = caller.take_if(|(deadline, _)| *deadline <= now) {
-                let _ = sender.send(Err(failure::timeout(self.config.command_timeout_ms)));
-            }
+        match answers {
+            Ok(answers) => callers.answer(questions, answers),
+            Err(error) => callers.fail(&error),
         }
     }
 
@@ -334,7 +330,7 @@ impl Pass {
                 self.is_over = true;
                 return;
             }
-            self.out = parts.iter().map(|part| part.asks.len()).sum();
+            self.out = parts.iter().map(Part::len).sum();
             self.node.run(parts).await;
         }
     }
@@ -357,11 +353,6 @@ impl Drop for Pass {
 
 async fn answer(receiver: oneshot::Receiver<Result<Answered>>) -> Result<Answered> {
     receiver.await.unwrap_or_else(|_| Err(failure::unavailable("the tier was closed")))
-}
-
-/// Whether it changes what the server holds.
-fn changes(ask: &Ask) -> bool {
-    !matches!(ask.what, What::Fetch | What::Count)
 }
 
 /// Between half of it and all of it, so that many clients do not come at once.

@@ -189,12 +189,16 @@ impl Remote for RedisTier {
     }
 
     fn fetch<'a>(&'a self, names: &'a [RemoteName]) -> BoxFuture<'a, Result<Vec<Slot>>> {
-        Box::pin(async {
-            match self.ask(asks(names, || What::Fetch)?, self.deadline()).await? {
-                Few::One(answer) => Ok(vec![answer.slot()?]),
-                Few::Many(answers) => answers.into_iter().map(Answer::slot).collect(),
+        let deadline = self.deadline();
+        match (names, &self.servers) {
+            ([name], Servers::One(kept)) => {
+                Box::pin(async move { Ok(vec![kept.node().fetch(name, deadline).await?]) })
             }
-        })
+            _ => Box::pin(async move {
+                let answers = self.ask(asks(names, || What::Fetch)?, deadline).await?;
+                answers.into_iter().map(Answer::slot).collect()
+            }),
+        }
     }
 
     fn lease<'a>(
