@@ -136,7 +136,7 @@ impl<E: Kept> EntityCache<E> {
     /// Takes one key out, here and in the tier that processes share.
     pub(crate) async fn invalidate(&self, key: RowBuffer) -> Result<()> {
         let key = SpaceKey::new(key)?.bytes;
-        UnderWay::begin(Touched::row(&self.space, key), None, 0).end(true).await;
+        UnderWay::begin(Touched::row(&self.space, (&*key).into()), None, 0).end(true).await;
         Ok(())
     }
 

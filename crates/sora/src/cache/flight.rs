@@ -1,10 +1,11 @@
 //! One load that many wait for.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use sora_core::{Error, ErrorKind, Result, Retry, Source};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::fence::Load;
 use super::memory::Erased;
@@ -20,32 +21,49 @@ pub(super) struct Found {
 
 /// A load under way. Whoever asks for its key meanwhile waits for it, and gets what it gets; whoever
 /// goes away leaves it running.
+#[derive(Default)]
 pub(super) struct Flight {
-    landed: watch::Sender<Option<Result<Found>>>,
+    landed: OnceLock<Result<Found>>,
+    told: Notify,
+    waiting: AtomicUsize,
 }
+
+/// One who waits.
+struct Waiter<'a>(&'a Flight);
 
 impl Flight {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { landed: watch::Sender::new(None) })
+        Arc::default()
     }
 
-    /// Tells all who wait.
+    /// Tells all who wait. Only the first landing is one.
     pub(super) fn land(&self, found: Result<Found>) {
-        self.landed.send_replace(Some(found));
+        _ = self.landed.set(found);
+        self.told.notify_waiters();
     }
 
     /// How many wait for it.
     pub(super) fn waiting(&self) -> usize {
-        self.landed.receiver_count()
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Waits for what it gives.
     pub(super) async fn wait(&self) -> Result<Found> {
-        let mut landing = self.landed.subscribe();
-        match landing.wait_for(Option::is_some).await {
-            Ok(landed) => landed.clone().unwrap_or_else(|| Err(cut_off())),
-            Err(_) => Err(cut_off()),
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiter = Waiter(self);
+        // What lands from here on is told to it.
+        let told = self.told.notified();
+        if let Some(landed) = self.landed.get() {
+            return landed.clone();
         }
+        told.await;
+        self.landed.get().cloned().unwrap_or_else(|| Err(cut_off()))
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

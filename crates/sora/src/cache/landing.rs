@@ -15,7 +15,7 @@ use super::tags::TagNames;
 #[derive(Debug)]
 pub(super) struct Landing {
     pub(super) space: Arc<Space>,
-    pub(super) key: Box<[u8]>,
+    pub(super) key: Arc<[u8]>,
     flight: Arc<Flight>,
     /// When the load began: what it gives is as old as that.
     began_ms: u64,
@@ -39,7 +39,7 @@ impl Landing {
     pub(super) fn new(
         space: &Arc<Space>,
         flight: Arc<Flight>,
-        key: Box<[u8]>,
+        key: Arc<[u8]>,
         leads: bool,
     ) -> Self {
         if !leads {

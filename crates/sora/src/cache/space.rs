@@ -12,7 +12,7 @@ use sora_core::read::ReadReport;
 use sora_core::{Error, ErrorKind, Operation, Result, Retry, Row, RowBuffer, RowSink, Source};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::fence::{Entered, Fence};
 use super::flight::{Flight, Found};
@@ -49,14 +49,15 @@ pub(crate) struct Space {
 #[derive(Clone, Debug)]
 pub(super) struct SpaceKey {
     pub(super) cells: RowBuffer,
-    pub(super) bytes: Box<[u8]>,
+    /// Shared with the load, and with its name in the shared tier.
+    pub(super) bytes: Arc<[u8]>,
 }
 
 impl SpaceKey {
     /// Returns the one key of a buffer.
     pub(super) fn new(cells: RowBuffer) -> Result<Self> {
         let key = cells.row(0).map(|key| KeyBytes::of(&key)).transpose()?;
-        let bytes = key.map(|key| key.as_slice().into()).unwrap_or_default();
+        let bytes = key.map_or_else(|| Arc::from([]), |key| key.as_slice().into());
         Ok(Self { cells, bytes })
     }
 }
@@ -113,7 +114,11 @@ impl Space {
         };
         let bytes = key.bytes.clone();
         let landing = Landing::new(self, flight.clone(), key.bytes, leads);
-        detach(lead(table.clone(), key.cells, landing, mode, location)).await;
+        let (space, table) = (self.clone(), table.clone());
+        match self.shares(mode) {
+            true => detach(lead_shared(space, table, key.cells, vec![landing], mode, location)).await,
+            false => detach(lead(table, key.cells, landing, mode, location)).await,
+        }
         let found = deadline::reading(flight.wait()).await;
         self.or_stale(&bytes, found)
     }
@@ -149,7 +154,11 @@ impl Space {
             flights.push((key.bytes, flight));
         }
         if !landings.is_empty() {
-            detach(lead_many(table.clone(), cells, landings, mode, location)).await;
+            let (space, table) = (self.clone(), table.clone());
+            match self.shares(mode) {
+                true => detach(lead_shared(space, table, cells, landings, mode, location)).await,
+                false => detach(lead_many(table, cells, landings, mode, location)).await,
+            }
         }
         let mut loaded = Vec::with_capacity(flights.len());
         for (bytes, flight) in flights {
@@ -173,8 +182,11 @@ impl Space {
             return;
         };
         let landing = Landing::new(self, flight, key.bytes, true);
-        let lead = lead(table.clone(), key.cells, landing, mode, location);
-        runtime.spawn(request::carried(lead.in_current_span()));
+        let (space, table) = (self.clone(), table.clone());
+        runtime.spawn(match self.shares(mode) {
+            true => carried(lead_shared(space, table, key.cells, vec![landing], mode, location)),
+            false => carried(lead(table, key.cells, landing, mode, location)),
+        });
     }
 
     pub(super) fn begin_write(&self, key: &[u8]) {
@@ -284,8 +296,7 @@ fn is_outage(error: &Error) -> bool {
 /// answers at once needs no task, and no caller that goes away takes a load with it that others wait
 /// for.
 async fn detach(load: impl Future<Output = ()> + Send + 'static) {
-    let mut load: Pin<Box<dyn Future<Output = ()> + Send>> =
-        Box::pin(request::carried(load.in_current_span()));
+    let mut load = carried(load);
     if poll_fn(|context| Poll::Ready(load.as_mut().poll(context))).await.is_ready() {
         return;
     }
@@ -293,6 +304,32 @@ async fn detach(load: impl Future<Output = ()> + Send + 'static) {
         Ok(runtime) => drop(runtime.spawn(load)),
         // Nobody else could drive it.
         Err(_) => load.await,
+    }
+}
+
+/// Lets a load be part of the request and of the span that it is made in, wherever it runs.
+fn carried(load: impl Future<Output = ()> + Send + 'static) -> Boxed {
+    let span = Span::current();
+    match request::current().is_none() && span.is_none() {
+        // Most have neither; what is wrapped is moved once more.
+        true => Box::pin(load),
+        false => Box::pin(request::carried(load.instrument(span))),
+    }
+}
+
+type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Loads rows that processes share.
+async fn lead_shared(
+    space: Arc<Space>,
+    table: Table,
+    keys: RowBuffer,
+    landings: Vec<Landing>,
+    mode: CacheMode,
+    location: &'static Location<'static>,
+) {
+    if let Some(shared) = &space.shared {
+        remote::lead(&space, shared, table, keys, landings, mode, location).await;
     }
 }
 
@@ -305,10 +342,6 @@ async fn lead(
     location: &'static Location<'static>,
 ) {
     let space = landing.space.clone();
-    if let Some(shared) = space.shared.as_ref().filter(|_| mode.asks_remote()) {
-        let load = remote::lead(shared, table, key, vec![landing], mode, location);
-        return Box::pin(load).await;
-    }
     match space.load_row(&table, key, false, location).await {
         Ok(row) => landing.land(row.map(|row| row.decoded), Source::Store, space.keep(mode)),
         Err(error) => landing.fail(error),
@@ -324,9 +357,6 @@ async fn lead_many(
     location: &'static Location<'static>,
 ) {
     let Some(space) = landings.first().map(|landing| landing.space.clone()) else { return };
-    if let Some(shared) = space.shared.as_ref().filter(|_| mode.asks_remote()) {
-        return remote::lead(shared, table, keys, landings, mode, location).await;
-    }
     match space.load_rows(&table, keys, false, location).await {
         Ok(rows) => {
             for (landing, row) in landings.into_iter().zip(rows) {
@@ -345,6 +375,11 @@ impl Space {
             return self.policy.time_to_live_ms.max(self.policy.missing_time_to_live_ms);
         };
         tier.staleness_max_ms().min(self.policy.time_to_live_ms)
+    }
+
+    /// Whether rows are looked for in the tier that processes share.
+    fn shares(&self, mode: CacheMode) -> bool {
+        self.shared.is_some() && mode.asks_remote()
     }
 
     /// How long memory keeps what the shared tier does not tell the changes of.

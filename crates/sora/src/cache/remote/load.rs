@@ -1,6 +1,7 @@
 //! Rows that are not in memory: from the shared tier, or from the store by one process for all.
 
 use std::panic::Location;
+use std::slice;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::cache::tags::{self, TagNames};
 /// the store gets the rows, and a third round trip puts them there. What another process loads is
 /// waited for, as long as a lease lasts.
 pub(in crate::cache) async fn lead(
+    space: &Space,
     shared: &Shared,
     table: Table,
     keys: RowBuffer,
@@ -32,12 +34,11 @@ pub(in crate::cache) async fn lead(
     mode: CacheMode,
     location: &'static Location<'static>,
 ) {
-    let Some(space) = landings.first().map(|landing| landing.space.clone()) else { return };
     let token = shared.tier.token();
-    let load = Load { shared, space: &space, table, keys, mode, token, location };
+    let load = Load { shared, space, table, keys, mode, token, location };
     let places = 0..landings.len();
     let rows = landings.into_iter().zip(places).map(|(landing, place)| {
-        let name = shared.table.name(&landing.key);
+        let name = shared.table.name(landing.key.clone());
         Wanted { landing, place, name, is_odd: false }
     });
     load.table.gather_look_ups();
@@ -84,6 +85,15 @@ struct Sorted {
     plain: Vec<(Wanted, Keep)>,
 }
 
+impl Sorted {
+    /// Whether nothing is left to be done.
+    fn is_done(&self) -> bool {
+        let Self { empty, outdated, leased, theirs, tagged, plain } = self;
+        let rows = [empty, outdated, leased, theirs];
+        rows.iter().all(|rows| rows.is_empty()) && tagged.is_empty() && plain.is_empty()
+    }
+}
+
 /// A row that was found, and what tags it.
 struct Tagged {
     wanted: Wanted,
@@ -105,19 +115,20 @@ const POLL_MS: (u64, u64) = (4, 64);
 
 impl Load<'_> {
     async fn run(&self, wanted: Vec<Wanted>) {
+        let mut wanted = self.round(wanted).await;
+        if wanted.is_empty() {
+            return;
+        }
+        self.counters().lease_waits.fetch_add(wanted.len() as u64, Ordering::Relaxed);
         let give_up = Instant::now() + Duration::from_millis(self.tier().config.lease_time_ms);
         let mut poll_ms = POLL_MS.0;
-        let mut wanted = self.round(wanted).await;
-        if !wanted.is_empty() {
-            self.counters().lease_waits.fetch_add(wanted.len() as u64, Ordering::Relaxed);
-        }
         while !wanted.is_empty() {
             if Instant::now() >= give_up {
                 // Whoever has the lease takes too long: its value, or none, is for others.
                 let plain = wanted.into_iter().map(|wanted| (wanted, Keep::Not)).collect();
                 return Box::pin(self.read_store(Vec::new(), plain, Read::default())).await;
             }
-            let keys = wanted.iter().map(|wanted| wanted.landing.key.clone()).collect();
+            let keys = wanted.iter().map(|wanted| (&*wanted.landing.key).into()).collect();
             let change = self.shared.table.wait(keys);
             // A change that came before this was registered is found by looking.
             let poll = Duration::from_millis(poll_ms);
@@ -145,13 +156,21 @@ impl Load<'_> {
                 Err(_) => self.untold(wanted, &mut sorted),
             }
         }
+        if sorted.is_done() {
+            return Vec::new();
+        }
+        // Apart, so that the future of a row that is there is small.
+        Box::pin(self.load(sorted, read, keep)).await
+    }
+
+    /// Loads what the tier does not have, and returns what other processes load.
+    async fn load(&self, mut sorted: Sorted, mut read: Read, keep: Keep) -> Vec<Wanted> {
         self.take_out(&mut sorted).await;
         read.tagged = self.count_tagged(&mut sorted).await;
         self.take_leases(&mut sorted, read.generation, keep).await;
         read.generation = self.hold_generation(&mut sorted).await;
         let Sorted { leased, theirs, plain, .. } = sorted;
-        // Apart, so that the future of a row that is there is small.
-        Box::pin(self.read_store(leased, plain, read)).await;
+        self.read_store(leased, plain, read).await;
         theirs
     }
 
@@ -159,7 +178,10 @@ impl Load<'_> {
     async fn look(&self, wanted: Vec<Wanted>, keep: Keep, sorted: &mut Sorted) -> u64 {
         renew(&wanted);
         let mut watch = self.table.watch(self.operation(), self.location);
-        let looked = self.tier().fetch(self.table_of(), &names(&wanted)).await;
+        let looked = match &*wanted {
+            [one] => self.tier().fetch(self.table_of(), slice::from_ref(&one.name)).await,
+            _ => self.tier().fetch(self.table_of(), &names(&wanted)).await,
+        };
         let Ok((slots, generation)) = looked else {
             watch.discard();
             self.untold(wanted, sorted);
@@ -184,14 +206,18 @@ impl Load<'_> {
     /// not told yet.
     fn keep_apart(&self, wanted: Vec<Wanted>, sorted: &mut Sorted) -> Vec<Wanted> {
         let now_ms = self.space.now_ms();
-        let untold = self.space.keep(self.mode);
-        let (asked, apart): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|wanted| {
+        let may_ask = |wanted: &Wanted| {
             let key = &wanted.landing.key;
             let only_reads = self.mode == CacheMode::ReadOnly;
             let may =
                 wanted.landing.leads || only_reads && !self.space.fence.is_written(key, now_ms);
             may && !self.tier().journal.holds(self.table_of(), key)
-        });
+        };
+        if wanted.iter().all(may_ask) {
+            return wanted;
+        }
+        let untold = self.space.keep(self.mode);
+        let (asked, apart): (Vec<_>, Vec<_>) = wanted.into_iter().partition(may_ask);
         sorted.plain.extend(apart.into_iter().map(|wanted| (wanted, untold)));
         asked
     }

@@ -52,7 +52,7 @@ impl RemoteTable {
         }
     }
 
-    pub(super) fn name(&self, key: &[u8]) -> RemoteName {
+    pub(super) fn name(&self, key: impl Into<Arc<[u8]>>) -> RemoteName {
         RemoteName { space: self.space.clone(), key: key.into() }
     }
 

@@ -340,10 +340,10 @@ impl Tier {
             match &work {
                 Work::Bump(generation, _) => self.bump(generation).await?,
                 Work::Block(table, key, _, time_ms) => {
-                    self.block(&[table.name(key)], *time_ms).await?;
+                    self.block(&[table.name(&**key)], *time_ms).await?;
                 }
                 Work::Remove(table, keys) => {
-                    let names: Vec<_> = keys.iter().map(|(key, _)| table.name(key)).collect();
+                    let names: Vec<_> = keys.iter().map(|(key, _)| table.name(&**key)).collect();
                     self.remove(&names).await?;
                 }
             }

@@ -117,7 +117,7 @@ impl RemoteTouched {
             self.tier.bump(generation).await?;
         }
         for (table, keys) in &self.rows {
-            let names: Vec<_> = keys.iter().map(|key| table.name(key)).collect();
+            let names: Vec<_> = keys.iter().map(|key| table.name(&**key)).collect();
             self.tier.remove(&names).await?;
         }
         Ok(())
