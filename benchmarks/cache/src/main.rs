@@ -21,7 +21,8 @@ const USAGE: &str = "usage: sora-benchmarks-cache WHAT
   wall           9 interleaved rounds of 1,000,000 look-ups each, one task and two
   remote [TASKS] 9 interleaved pairs of single look-ups in the Redis tier and by the redis crate itself, of
                  1, 16 and 256 tasks if it is not said (redis-server must be installed)
-  remote direct|tier|told TASKS SECONDS   one side alone; told is a tier with a listener
+  remote direct|tier|told|entity TASKS SECONDS   one side alone; told is a tier with a listener, entity a repository
+                 whose rows are in Redis alone
   outages        what requests notice while Redis is away, late or back without its data, as a table (PostgreSQL
                  and redis-server must be installed)
   probe SIDE N   N look-ups of one side: what the others run";

@@ -2,7 +2,7 @@
 //!
 //! All share one server of their own, on this machine, and have 10,000 values of 200 bytes. A server
 //! that somebody listens to tracks what is read, so the tier is measured without a listener and with
-//! one. A round is all look-ups of one side: each task asks for its next key when it has the last one.
+//! one. "entity" is all of it: a repository whose rows are in Redis alone, made entities anew. A round is all look-ups of one side: each task asks for its next key when it has the last one.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo};
 use rustix::time::{ClockId, clock_gettime};
+use sora::{Cache, CacheMode, CachePolicy, Entity, RemoteCache, Repository, Sora};
 use sora_core::remote::{Fill, Remote as _, RemoteListener, RemoteName, Slot, Token};
 use sora_redis::{RedisConfig, RedisTier};
 use sora_testbed::{Redis, RedisOptions};
@@ -88,10 +89,25 @@ enum Side {
     Tier,
     /// A tier that has a listener.
     Told,
+    /// A repository that keeps nothing in memory.
+    Entity,
 }
 
-const SIDES: [(&str, Side); 3] =
-    [("direct", Side::Direct), ("tier", Side::Tier), ("told", Side::Told)];
+const SIDES: [(&str, Side); 4] = [
+    ("direct", Side::Direct),
+    ("tier", Side::Tier),
+    ("told", Side::Told),
+    ("entity", Side::Entity),
+];
+
+/// What the repository has: a row is 200 bytes and its number.
+#[derive(Clone, Debug, Entity)]
+#[sora(table = "items")]
+struct Item {
+    #[sora(key)]
+    id: i64,
+    value: Vec<u8>,
+}
 
 /// Hears what happens, and does nothing.
 #[derive(Debug)]
@@ -122,6 +138,7 @@ struct Bench {
     tasks: u64,
     tier: Arc<RedisTier>,
     told: Arc<RedisTier>,
+    items: Repository<Item>,
     direct: MultiplexedConnection,
     names: Arc<Vec<RemoteName>>,
     keys: Arc<Vec<String>>,
@@ -142,9 +159,10 @@ impl Bench {
         let (tier, direct) = runtime.block_on(prepare(&redis, &names, &keys))?;
         let told = runtime.block_on(connect(&redis))?;
         told.listen(Arc::new(Listener));
+        let items = runtime.block_on(items(&redis))?;
         let (tier, told) = (Arc::new(tier), Arc::new(told));
         let (names, keys) = (Arc::new(names), Arc::new(keys));
-        Ok(Self { runtime, tasks, tier, told, direct, names, keys, redis })
+        Ok(Self { runtime, tasks, tier, told, items, direct, names, keys, redis })
     }
 
     fn round(&self, side: Side, time: Duration) -> Result<Round> {
@@ -154,6 +172,7 @@ impl Bench {
             Side::Direct => self.in_tasks(time, |task, end| self.direct(task, end)),
             Side::Tier => self.in_tasks(time, |task, end| self.fetches(&self.tier, task, end)),
             Side::Told => self.in_tasks(time, |task, end| self.fetches(&self.told, task, end)),
+            Side::Entity => self.in_tasks(time, |task, end| self.entities(task, end)),
         }?;
         Ok(Round {
             count,
@@ -218,6 +237,21 @@ impl Bench {
         }
     }
 
+    fn entities(&self, task: u64, end: Instant) -> impl Future<Output = Counted> + use<> {
+        let (items, step) = (self.items.clone(), self.tasks);
+        async move {
+            let mut count = 0;
+            while Instant::now() < end {
+                let id = ((count * step + task) % NAMES) as i64;
+                let item = items.get(&id).await.map_err(|error| error.to_string())?;
+                let len = black_box(item).map(|item| (item.id, item.value.len()));
+                assert_eq!(len, Some((id, VALUE.len())));
+                count += 1;
+            }
+            Ok(count)
+        }
+    }
+
     /// How often the server was asked for values so far.
     fn commands(&self) -> Result<f64> {
         let calls = self.redis.calls()?;
@@ -262,6 +296,25 @@ async fn prepare(
         pipeline.exec_async(&mut direct).await?;
     }
     Ok((tier, direct))
+}
+
+/// Opens a repository whose rows are all in Redis, where every look-up asks for them.
+async fn items(redis: &Redis) -> Result<Repository<Item>> {
+    let remote = RemoteCache::new(Arc::new(connect(redis).await?), "bench");
+    let cache = Cache::new().entity::<Item>(CachePolicy::new()).remote(remote);
+    let store = Sora::builder().cache(cache).open("memory:").await?;
+    store.ensure_schema::<Item>().await?;
+    let items: Repository<Item> = store.repository().await?;
+    let items = items.cache_mode(CacheMode::SkipMemory);
+    let ids: Vec<i64> = (0..NAMES as i64).collect();
+    for ids in ids.chunks(1_000) {
+        let rows: Vec<Item> =
+            ids.iter().map(|id| Item { id: *id, value: VALUE.to_vec() }).collect();
+        items.upsert_many(&rows).await?;
+        // Those are the misses that fill Redis.
+        items.get_many(ids).await?;
+    }
+    Ok(items)
 }
 
 async fn connect(redis: &Redis) -> Result<RedisTier> {
