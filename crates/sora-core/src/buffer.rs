@@ -86,6 +86,16 @@ impl RowBuffer {
         Self { slots: Vec::with_capacity(width * rows), ..Self::new(width) }
     }
 
+    /// Returns an empty buffer of the same width with room for as much.
+    pub(crate) fn emptied(&self) -> Self {
+        Self {
+            width: self.width,
+            slots: Vec::with_capacity(self.slots.len()),
+            text: String::with_capacity(self.text.len()),
+            bytes: Vec::with_capacity(self.bytes.len()),
+        }
+    }
+
     /// Cells in a row.
     pub fn width(&self) -> usize {
         self.width
@@ -238,7 +248,25 @@ impl RowBuffer {
 }
 
 impl CellSink for RowBuffer {
+    #[inline]
     fn cell(&mut self, cell: Cell<'_>) -> Result<()> {
+        match cell {
+            Cell::Null => self.slots.push(Slot::Null),
+            Cell::I64(value) => self.slots.push(Slot::I64(value)),
+            Cell::F64(value) => self.slots.push(Slot::F64(value)),
+            Cell::Text(value) => {
+                let span = self.text_span(value)?;
+                self.slots.push(Slot::Text(span));
+            }
+            cell => return self.other_cell(cell),
+        }
+        Ok(())
+    }
+}
+
+impl RowBuffer {
+    /// Takes a cell of a type that is less common.
+    fn other_cell(&mut self, cell: Cell<'_>) -> Result<()> {
         let slot = match cell {
             Cell::Null => Slot::Null,
             Cell::Bool(value) => Slot::Bool(value),
@@ -295,8 +323,16 @@ pub struct BufferedRow<'a> {
 
 impl<'a> BufferedRow<'a> {
     /// Returns the cell at a position, or null beyond the last.
+    #[expect(clippy::inline_always, reason = "as of `cell`: the one who asks matches on it")]
+    #[inline(always)]
     pub fn get(&self, position: usize) -> Cell<'a> {
-        self.slots.get(position).map_or(Cell::Null, |slot| self.of(*slot))
+        match self.slots.get(position) {
+            Some(Slot::I64(value)) => Cell::I64(*value),
+            Some(Slot::F64(value)) => Cell::F64(*value),
+            Some(Slot::Text(span)) => Cell::Text(self.text(*span)),
+            Some(Slot::Null) | None => Cell::Null,
+            Some(slot) => self.of(*slot),
+        }
     }
 
     fn of(&self, slot: Slot) -> Cell<'a> {

@@ -18,6 +18,8 @@ pub struct Intake<'a> {
     /// How many of the columns the caller gives; Sora assigns those behind.
     given: usize,
     rows: RowBuffer,
+    /// The number of rows: a buffer would divide to know it.
+    taken: usize,
     position: usize,
     stamp: Stamp,
 }
@@ -53,13 +55,13 @@ impl<'a> Intake<'a> {
         };
         // Room for one row: most writes have no more.
         let rows = RowBuffer::with_capacity(columns.len(), 1);
-        Self { schema, columns, given, rows, position: 0, stamp }
+        Self { schema, columns, given, rows, taken: 0, position: 0, stamp }
     }
 
     /// Returns an intake for rows that are stored already, or keys, of these columns.
     pub fn stored(schema: &'a Schema, columns: Arc<[u16]>) -> Self {
         let (given, rows) = (columns.len(), RowBuffer::with_capacity(columns.len(), 1));
-        Self { schema, columns, given, rows, position: 0, stamp: Stamp::Stored }
+        Self { schema, columns, given, rows, taken: 0, position: 0, stamp: Stamp::Stored }
     }
 
     /// The columns of the rows: those that are given, then those that Sora assigns.
@@ -73,7 +75,6 @@ impl<'a> Intake<'a> {
     ///
     /// [`ErrorKind::InvalidInput`], naming the column; what `encode` gives.
     pub fn row(&mut self, encode: impl FnOnce(&mut dyn CellSink) -> Result<()>) -> Result<()> {
-        let rows = self.rows.len();
         self.position = 0;
         let written = encode(self).and_then(|()| {
             if self.position != self.given {
@@ -84,20 +85,26 @@ impl<'a> Intake<'a> {
             // Each is replaced by what Sora assigns.
             (self.given..self.columns.len()).try_for_each(|_| self.cell(Cell::Uuid([0; 16])))
         });
-        written.map_err(|error| {
-            self.rows.truncate(rows);
-            error.with("table", self.schema.table())
-        })
+        match written {
+            Ok(()) => {
+                self.taken += 1;
+                Ok(())
+            }
+            Err(error) => {
+                self.rows.truncate(self.taken);
+                Err(error.with("table", self.schema.table()))
+            }
+        }
     }
 
     /// The number of rows taken.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.taken
     }
 
     /// Whether no row was taken.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.taken == 0
     }
 
     /// The memory in use by the rows, in bytes.
@@ -110,9 +117,11 @@ impl<'a> Intake<'a> {
         self.rows
     }
 
-    /// Returns the rows taken so far and starts anew.
+    /// Returns the rows taken so far and starts anew, with room for as many.
     pub fn take(&mut self) -> RowBuffer {
-        std::mem::replace(&mut self.rows, RowBuffer::new(self.columns.len()))
+        let rows = self.rows.emptied();
+        self.taken = 0;
+        std::mem::replace(&mut self.rows, rows)
     }
 }
 
@@ -123,14 +132,23 @@ impl CellSink for Intake<'_> {
         };
         self.position += 1;
         let column = self.schema.column(at);
-        let cell = match cell {
-            _ if self.stamp == Stamp::New && self.schema.version() == Some(at) => Cell::I64(1),
-            Cell::Uuid(uuid) if self.stamp == Stamp::New && is_unassigned(column, uuid) => {
-                Cell::Uuid(new_uuid()?)
+        let is_new = self.stamp == Stamp::New;
+        match (column.column_type, cell) {
+            _ if is_new && self.schema.version() == Some(at) => self.rows.cell(Cell::I64(1)),
+            // The common ones go straight to where they end up: a cell that is checked and handed back
+            // is copied, and the processor waits for that.
+            (Type::I64, Cell::I64(value)) if is_in_range(column, value) => {
+                self.rows.cell(Cell::I64(value))
             }
-            cell => check_cell(column, cell)?,
-        };
-        self.rows.cell(cell)
+            (Type::F64, Cell::F64(value)) if !value.is_nan() => {
+                self.rows.cell(Cell::F64(positive_zero(value)))
+            }
+            (Type::Text, Cell::Text(text)) if !has_zero(text) => self.rows.cell(Cell::Text(text)),
+            (_, Cell::Uuid(uuid)) if is_new && is_unassigned(column, uuid) => {
+                self.rows.cell(Cell::Uuid(new_uuid()?))
+            }
+            _ => self.rows.cell(check_cell(column, cell)?),
+        }
     }
 }
 
@@ -148,14 +166,13 @@ pub fn check_cell<'a>(column: &Column, cell: Cell<'a>) -> Result<Cell<'a>> {
         (_, Cell::Null) if column.nullable => Ok(cell),
         (_, Cell::Null) => refused("cannot be null".into()),
         (Type::I64, Cell::I64(value)) => match column.range {
-            Some((min, max)) if !(min..=max).contains(&value) => {
+            Some((min, max)) if !is_in_range(column, value) => {
                 refused(format!("takes {min} to {max}, not {value}").into())
             }
             _ => Ok(cell),
         },
         (Type::F64, Cell::F64(value)) if value.is_nan() => refused("cannot be NaN".into()),
-        // −0.0 + 0.0 is 0.0, and all else is itself.
-        (Type::F64, Cell::F64(value)) => Ok(Cell::F64(value + 0.0)),
+        (Type::F64, Cell::F64(value)) => Ok(Cell::F64(positive_zero(value))),
         (Type::Decimal { precision, scale }, Cell::Decimal(value)) => {
             match value.rescale(scale).filter(|value| value.precision() <= precision) {
                 Some(value) => Ok(Cell::Decimal(value)),
@@ -167,7 +184,7 @@ pub fn check_cell<'a>(column: &Column, cell: Cell<'a>) -> Result<Cell<'a>> {
                 ),
             }
         }
-        (Type::Text, Cell::Text(text)) if text.contains('\0') => {
+        (Type::Text, Cell::Text(text)) if has_zero(text) => {
             refused("cannot hold a text that contains U+0000".into())
         }
         (Type::Bool, Cell::Bool(_))
@@ -182,6 +199,22 @@ pub fn check_cell<'a>(column: &Column, cell: Cell<'a>) -> Result<Cell<'a>> {
         }
         (expected, found) => refused(format!("is {expected}, not {}", found.kind_name()).into()),
     }
+}
+
+#[inline]
+fn is_in_range(column: &Column, value: i64) -> bool {
+    column.range.is_none_or(|(min, max)| (min..=max).contains(&value))
+}
+
+/// −0.0 + 0.0 is 0.0, and all else is itself.
+#[inline]
+fn positive_zero(value: f64) -> f64 {
+    value + 0.0
+}
+
+#[inline]
+fn has_zero(text: &str) -> bool {
+    text.as_bytes().contains(&0)
 }
 
 fn is_unassigned(column: &Column, uuid: [u8; 16]) -> bool {

@@ -6,7 +6,7 @@ use postgres_types::Type;
 use sora_core::{Cell, Error, ErrorKind, Result, RowBuffer, Timestamp};
 use sora_sql::{Operand, Out, ParameterType};
 
-use crate::parameter::{Parameter, encode, encode_list, wire_type};
+use crate::parameter::{Parameter, encode, encode_element, encode_list, wire_type};
 
 /// The parameters of a statement, taken from a walk: one run of bytes, and where each is.
 ///
@@ -28,8 +28,13 @@ impl Parameters {
     /// would cut it to fit; [`ErrorKind::Limit`] if there are more bytes than a statement takes.
     pub(crate) fn of(walk: impl FnOnce(&mut Self)) -> Result<Self> {
         // What a look-up or a narrow row takes, at once.
+        Self::with_room(128, walk)
+    }
+
+    /// The same with room for so many bytes.
+    pub(crate) fn with_room(bytes: usize, walk: impl FnOnce(&mut Self)) -> Result<Self> {
         let mut parameters = Self {
-            bytes: Vec::with_capacity(128),
+            bytes: Vec::with_capacity(bytes),
             spans: Vec::with_capacity(8),
             types: Vec::with_capacity(8),
             error: None,
@@ -83,12 +88,20 @@ impl Out for Parameters {
         self.push(start, encoded, wire_type(parameter, false));
     }
 
-    fn list(&mut self, values: &mut dyn Iterator<Item = Cell<'_>>, operand: Operand<'_>) {
+    fn list<'v>(&mut self, values: impl Iterator<Item = Cell<'v>>, operand: Operand<'_>) {
         let parameter = ParameterType::of(operand);
         let start = self.bytes.len();
-        let fit = Fit::of(operand);
-        let mut fitted = values.map(|cell| fit.apply(cell));
-        let encoded = encode_list(&mut fitted, parameter, &mut self.bytes);
+        let bytes = &mut self.bytes;
+        let encoded = match Fit::of(operand) {
+            // Nearly always, and then no cell is copied.
+            Fit::AsIs => {
+                let element = |cell, out: &mut _| encode_element(cell, parameter, out);
+                encode_list(values, parameter, bytes, element)
+            }
+            fit => encode_list(values, parameter, bytes, |cell, out| {
+                encode_element(fit.apply(cell)?, parameter, out)
+            }),
+        };
         self.push(start, encoded.map(|()| true), wire_type(parameter, true));
     }
 
@@ -188,8 +201,7 @@ mod tests {
         let parameters = Parameters::of(|out| {
             out.value(Cell::I64(1), Operand::Compared(&binding, 0));
             out.value(Cell::Null, Operand::Assigned(&binding, 0));
-            let mut list = [Cell::I64(2), Cell::Null].into_iter();
-            out.list(&mut list, Operand::Compared(&binding, 0));
+            out.list([Cell::I64(2), Cell::Null].into_iter(), Operand::Compared(&binding, 0));
             out.value(Cell::I64(3), Operand::Number);
         });
         let parameters = parameters.expect("they fit");
@@ -208,7 +220,7 @@ mod tests {
     fn an_empty_list_has_no_dimension() {
         let binding = bind(sora_core::Type::Text, "text");
         let list = Parameters::of(|out| {
-            out.list(&mut std::iter::empty(), Operand::Compared(&binding, 0));
+            out.list(std::iter::empty(), Operand::Compared(&binding, 0));
         });
         let list = list.expect("it fits");
         let expected: Vec<u8> = [0i32, 0, 25].into_iter().flat_map(i32::to_be_bytes).collect();

@@ -12,6 +12,9 @@ pub(crate) const EPOCH_MICROS: i64 = 946_684_800_000_000;
 /// Days from 1970 to 2000.
 pub(crate) const EPOCH_DAYS: i32 = 10_957;
 
+/// The length of an element of an array that is null.
+const NULL: i32 = -1;
+
 /// One parameter in its binary form; none is null.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parameter<'a>(pub(crate) Option<&'a [u8]>);
@@ -64,16 +67,22 @@ pub(crate) fn encode(cell: Cell<'_>, parameter: ParameterType, out: &mut Vec<u8>
         (_, Cell::Null) => return Ok(false),
         (ParameterType::Text, cell) => text(cell, out),
         (ParameterType::Bool, Cell::Bool(value)) => out.push(value.into()),
-        (ParameterType::Int8, Cell::I64(value)) => out.extend(value.to_be_bytes()),
-        (ParameterType::Int8, Cell::Bool(value)) => out.extend(i64::from(value).to_be_bytes()),
+        (ParameterType::Int8, Cell::I64(value)) => out.extend_from_slice(&value.to_be_bytes()),
+        (ParameterType::Int8, Cell::Bool(value)) => {
+            out.extend_from_slice(&i64::from(value).to_be_bytes());
+        }
         // −0.0 + 0.0 is 0.0, and all else is itself.
-        (ParameterType::Float8, Cell::F64(value)) => out.extend((value + 0.0).to_be_bytes()),
+        (ParameterType::Float8, Cell::F64(value)) => {
+            out.extend_from_slice(&(value + 0.0).to_be_bytes());
+        }
         (ParameterType::Numeric, Cell::Decimal(value)) => numeric::encode(value, out),
         (ParameterType::Numeric, Cell::I64(value)) => numeric::encode(Decimal::from(value), out),
-        (ParameterType::Bytea, Cell::Bytes(value)) => out.extend(value),
-        (ParameterType::Bytea | ParameterType::Uuid, Cell::Uuid(value)) => out.extend(value),
+        (ParameterType::Bytea, Cell::Bytes(value)) => out.extend_from_slice(value),
+        (ParameterType::Bytea | ParameterType::Uuid, Cell::Uuid(value)) => {
+            out.extend_from_slice(&value);
+        }
         (ParameterType::Date, Cell::Date(value)) => {
-            out.extend((value.days() - EPOCH_DAYS).to_be_bytes());
+            out.extend_from_slice(&(value.days() - EPOCH_DAYS).to_be_bytes());
         }
         (ParameterType::Timestamp | ParameterType::Timestamptz, Cell::Timestamp(value)) => {
             timestamp(value, out);
@@ -81,11 +90,13 @@ pub(crate) fn encode(cell: Cell<'_>, parameter: ParameterType, out: &mut Vec<u8>
         (ParameterType::Timestamp | ParameterType::Timestamptz, Cell::Date(value)) => {
             timestamp(value.midnight(), out);
         }
-        (ParameterType::Json, Cell::Json(value) | Cell::Text(value)) => out.extend(value.bytes()),
+        (ParameterType::Json, Cell::Json(value) | Cell::Text(value)) => {
+            out.extend_from_slice(value.as_bytes());
+        }
         (ParameterType::Jsonb, Cell::Json(value) | Cell::Text(value)) => {
             // The version of the form.
             out.push(1);
-            out.extend(value.bytes());
+            out.extend_from_slice(value.as_bytes());
         }
         (parameter, cell) => {
             let message =
@@ -97,34 +108,27 @@ pub(crate) fn encode(cell: Cell<'_>, parameter: ParameterType, out: &mut Vec<u8>
 }
 
 /// Appends cells as an array of one dimension: the number of dimensions, whether there are nulls,
-/// the type of the elements, their number, the number of the first, and each behind its length.
+/// the type of the elements, their number, the number of the first, and each as `element` writes it.
 ///
 /// # Errors
 ///
 /// As [`encode`]; [`ErrorKind::Limit`] beyond 2 GiB.
-pub(crate) fn encode_list(
-    cells: &mut dyn Iterator<Item = Result<Cell<'_>>>,
+pub(crate) fn encode_list<'v>(
+    cells: impl Iterator<Item = Cell<'v>>,
     parameter: ParameterType,
     out: &mut Vec<u8>,
+    mut element: impl FnMut(Cell<'v>, &mut Vec<u8>) -> Result<bool>,
 ) -> Result<()> {
-    const NULL: i32 = -1;
     let start = out.len();
-    out.extend(1i32.to_be_bytes());
-    out.extend(0i32.to_be_bytes());
-    out.extend(wire_type(parameter, false).oid().to_be_bytes());
-    out.extend(0i32.to_be_bytes());
-    out.extend(1i32.to_be_bytes());
+    out.extend_from_slice(&1i32.to_be_bytes());
+    out.extend_from_slice(&0i32.to_be_bytes());
+    out.extend_from_slice(&wire_type(parameter, false).oid().to_be_bytes());
+    out.extend_from_slice(&0i32.to_be_bytes());
+    out.extend_from_slice(&1i32.to_be_bytes());
     let mut count = 0i32;
     let mut has_null = false;
     for cell in cells {
-        let at = out.len();
-        out.extend(NULL.to_be_bytes());
-        if encode(cell?, parameter, out)? {
-            let len = i32::try_from(out.len() - at - size_of::<i32>()).map_err(|_| too_long())?;
-            patch(out, at, len);
-        } else {
-            has_null = true;
-        }
+        has_null |= !element(cell, out)?;
         count = count.checked_add(1).ok_or_else(too_long)?;
     }
     patch(out, start + 4, has_null.into());
@@ -135,6 +139,58 @@ pub(crate) fn encode_list(
         out.truncate(start + 12);
     }
     Ok(())
+}
+
+/// Appends a cell of an array behind its length, and says whether it is not null.
+///
+/// # Errors
+///
+/// As [`encode_list`].
+#[expect(
+    clippy::inline_always,
+    reason = "a cell that is made and taken apart in one place is never put together in memory"
+)]
+#[inline(always)]
+pub(crate) fn encode_element(
+    cell: Cell<'_>,
+    parameter: ParameterType,
+    out: &mut Vec<u8>,
+) -> Result<bool> {
+    // The common ones, whose length is known before, are written at once.
+    match (parameter, cell) {
+        (ParameterType::Int8, Cell::I64(value)) => eight(value.to_be_bytes(), out),
+        (ParameterType::Float8, Cell::F64(value)) => eight((value + 0.0).to_be_bytes(), out),
+        (ParameterType::Text, Cell::Text(text)) => {
+            let len = i32::try_from(text.len()).map_err(|_| too_long())?;
+            out.extend_from_slice(&len.to_be_bytes());
+            out.extend_from_slice(text.as_bytes());
+        }
+        (_, Cell::Null) => {
+            out.extend_from_slice(&NULL.to_be_bytes());
+            return Ok(false);
+        }
+        (_, cell) => return encode_other(cell, parameter, out),
+    }
+    Ok(true)
+}
+
+/// The same for those whose length is known behind them.
+fn encode_other(cell: Cell<'_>, parameter: ParameterType, out: &mut Vec<u8>) -> Result<bool> {
+    let at = out.len();
+    out.extend_from_slice(&NULL.to_be_bytes());
+    let is_some = encode(cell, parameter, out)?;
+    if is_some {
+        let len = i32::try_from(out.len() - at - size_of::<i32>()).map_err(|_| too_long())?;
+        patch(out, at, len);
+    }
+    Ok(is_some)
+}
+
+#[inline]
+fn eight(bytes: [u8; 8], out: &mut Vec<u8>) {
+    let mut element = [0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0];
+    element[4..].copy_from_slice(&bytes);
+    out.extend_from_slice(&element);
 }
 
 fn patch(out: &mut [u8], at: usize, value: i32) {
@@ -151,13 +207,13 @@ fn too_long() -> Error {
 }
 
 fn timestamp(value: Timestamp, out: &mut Vec<u8>) {
-    out.extend((value.micros() - EPOCH_MICROS).to_be_bytes());
+    out.extend_from_slice(&(value.micros() - EPOCH_MICROS).to_be_bytes());
 }
 
 /// Appends a cell as the text that the server reads as a value of any type.
 fn text(cell: Cell<'_>, out: &mut Vec<u8>) {
     match cell {
-        Cell::Text(value) | Cell::Json(value) => out.extend(value.bytes()),
+        Cell::Text(value) | Cell::Json(value) => out.extend_from_slice(value.as_bytes()),
         Cell::Timestamp(value) => out.extend(value.text().as_str().bytes()),
         Cell::Date(value) => out.extend(value.text().as_str().bytes()),
         Cell::Uuid(value) => out.extend(UuidText(value).to_string().bytes()),

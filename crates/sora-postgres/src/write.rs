@@ -243,12 +243,17 @@ impl<'a> Writer<'a> {
             self.returned.push(&row)?;
             self.places.push(rows[done.places[at]]);
         }
-        let mut failed = None;
-        for (row, outcome) in rows.iter().zip(done.outcomes) {
-            if let Outcome::Failed(error) = &outcome {
-                failed.get_or_insert_with(|| error.clone());
+        let failed = done.outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Failed(error) => Some(error.clone()),
+            _ => None,
+        });
+        if done.outcomes.len() == self.outcomes.len() && rows.is_sorted() {
+            // All rows, as they came.
+            self.outcomes = done.outcomes.into_iter().map(Some).collect();
+        } else {
+            for (row, outcome) in rows.iter().zip(done.outcomes) {
+                self.outcomes[*row] = Some(outcome);
             }
-            self.outcomes[*row] = Some(outcome);
         }
         match failed {
             // Nothing of the row was written: it needs no undoing.

@@ -386,7 +386,7 @@ impl<O: Out> Walk<'_, Postgres, O> {
             false => Operand::Compared(self.binding, column),
         };
         self.text("(SELECT ");
-        self.out.list(&mut rows.cells(position), operand);
+        self.out.list(rows.cells(position), operand);
         self.text(")");
     }
 

@@ -24,7 +24,7 @@ pub trait Out {
     fn value(&mut self, cell: Cell<'_>, operand: Operand<'_>);
 
     /// Takes a list of values for one operand, bound as one.
-    fn list(&mut self, values: &mut dyn Iterator<Item = Cell<'_>>, operand: Operand<'_>);
+    fn list<'v>(&mut self, values: impl Iterator<Item = Cell<'v>>, operand: Operand<'_>);
 
     /// Takes a list of keys of several columns, bound as one. A dialect that binds one list for
     /// each column never asks for it.
@@ -91,7 +91,7 @@ impl<D: Dialect> Out for Text<D> {
         self.placeholder(operand, false);
     }
 
-    fn list(&mut self, _: &mut dyn Iterator<Item = Cell<'_>>, operand: Operand<'_>) {
+    fn list<'v>(&mut self, _: impl Iterator<Item = Cell<'v>>, operand: Operand<'_>) {
         self.placeholder(operand, true);
     }
 

@@ -150,7 +150,7 @@ impl Dialect for Postgres {
             walk.comma(index);
             let operand = Operand::Compared(walk.binding, *column);
             walk.text("(SELECT ");
-            walk.out.list(&mut keys.iter().map(|row| row.get(index)), operand);
+            walk.out.list(keys.iter().map(|row| row.get(index)), operand);
             walk.text(")");
         }
         walk.text(") AS \"_sora_key\"(");

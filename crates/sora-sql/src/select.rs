@@ -142,7 +142,7 @@ impl<D: Dialect, O: Out> Walk<'_, D, O> {
         let Predicate::In { values, .. } = &read.filter[at] else { return };
         self.text("(SELECT DISTINCT * FROM unnest(");
         let operand = Operand::Compared(self.binding, each.column);
-        self.out.list(&mut values.iter().map(Value::cell), operand);
+        self.out.list(values.iter().map(Value::cell), operand);
         self.text(")) AS \"_sora_each\"(\"_sora_value\") CROSS JOIN LATERAL (SELECT ");
         let labels: Vec<u16> = label_columns::<D>(&read.binding, &read.columns).collect();
         for (index, column) in read.columns.iter().chain(&labels).enumerate() {

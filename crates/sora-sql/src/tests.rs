@@ -74,7 +74,7 @@ impl Out for Values {
         self.0.push(cell.to_string());
     }
 
-    fn list(&mut self, values: &mut dyn Iterator<Item = Cell<'_>>, _: Operand<'_>) {
+    fn list<'v>(&mut self, values: impl Iterator<Item = Cell<'v>>, _: Operand<'_>) {
         self.0.push(format!("[{} values]", values.count()));
     }
 

@@ -178,10 +178,10 @@ impl<'a, D: Dialect, O: Out> Walk<'a, D, O> {
     }
 
     /// Writes `IN` and a list of two or more values.
-    fn list<'v, I: ExactSizeIterator<Item = Cell<'v>>>(&mut self, column: u16, mut values: I) {
+    fn list<'v, I: ExactSizeIterator<Item = Cell<'v>>>(&mut self, column: u16, values: I) {
         if values.len() > D::VALUES_MAX {
             let operand = Operand::Compared(self.binding, column);
-            D::in_list(self, column, |out| out.list(&mut values, operand));
+            D::in_list(self, column, |out| out.list(values, operand));
             return;
         }
         self.text(" IN (");

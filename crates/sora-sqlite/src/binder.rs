@@ -63,7 +63,7 @@ impl Out for Binder<'_, '_> {
         self.cell(cell);
     }
 
-    fn list(&mut self, values: &mut dyn Iterator<Item = Cell<'_>>, _: Operand<'_>) {
+    fn list<'v>(&mut self, values: impl Iterator<Item = Cell<'v>>, _: Operand<'_>) {
         let values: Vec<Value> = values.map(owned).collect();
         self.bind(Rc::new(values));
     }

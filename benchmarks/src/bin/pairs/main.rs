@@ -22,6 +22,7 @@ const USAGE: &str = "usage: pairs WHAT [--pairs N] [--seconds S] [--rows N] [--f
   sustained full|normal    upserts of 64 tasks for --seconds beside readers: the log's size and times
   postgres get|page|upsert TASKS [--url URL] [--alone NAME]
                            on a server that is started for it, or the one given; by one side alone
+  postgres bulk ROWS       an upsert of so many rows in one transaction, half of them there
 
 The floor is one thread on rusqlite with cached statements and the settings that Sora uses, and on
 PostgreSQL a pool of 16 connections of tokio-postgres with cached statements.";

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use sora_benchmarks::{
-    Durability, Flush, Form, Measurement, Peers, PostgresServer, StoreKind, Task, Workload,
+    Durability, Flush, Form, Measurement, Order, Peers, PostgresServer, StoreKind, Task, Workload,
 };
 
 use crate::Result;
@@ -16,25 +16,34 @@ const SORA: &str = "sora";
 /// Between runs that write.
 const SETTLE: Duration = Duration::from_millis(200);
 
+/// `tasks` is how many rows a bulk upsert has.
 pub(crate) fn run(options: &Options, what: &str, tasks: u64) -> Result<()> {
     let workload = match what {
+        "bulk" => Workload::Bulk(tasks, Order::Sorted),
         "get" => Workload::Get,
         "page" => Workload::Page,
         "upsert" => Workload::Upsert,
-        _ => return Err("postgres takes get, page or upsert".into()),
+        _ => return Err("postgres takes bulk, get, page or upsert".into()),
     };
-    let is_write = workload == Workload::Upsert;
+    let is_bulk = matches!(workload, Workload::Bulk(..));
+    let is_write = is_bulk || workload == Workload::Upsert;
     let mut server = None;
     let place = match &options.url {
         Some(url) => url.clone(),
         None => {
-            let server = server.insert(PostgresServer::start(Flush::Millisecond)?);
+            let flush = if is_bulk { Flush::Disk } else { Flush::Millisecond };
+            let server = server.insert(PostgresServer::start(flush)?);
             if is_write { server.copy(options.rows)? } else { server.table(options.rows)? }
         }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut peers = Peers::new()?;
-    let mut one = |peer: &str, round| {
+    let mut one = |server: &mut Option<PostgresServer>, peer: &str, round| {
+        if let Some(server) = server.as_mut().filter(|_| is_bulk) {
+            // Each finds a copy that nobody has written, and whose connections are new.
+            server.copy(options.rows)?;
+            peers = Peers::new()?;
+        }
         let task = Task {
             peer: peer.into(),
             form: Form::AsItComes,
@@ -65,16 +74,17 @@ pub(crate) fn run(options: &Options, what: &str, tasks: u64) -> Result<()> {
             if options.alone.as_deref().is_some_and(|alone| alone != peer) {
                 continue;
             }
-            let measurement = one(peer, round)?;
+            let measurement = one(&mut server, peer, round)?;
             if round > 0 {
                 runs.push(measurement);
             }
         }
-        if let Some(server) = server.as_ref().filter(|_| is_write) {
+        if let Some(server) = server.as_ref().filter(|_| is_write && !is_bulk) {
             server.clean()?;
         }
     }
-    println!("postgres {what} of {tasks} tasks, {} rows: {} pairs", options.rows, options.pairs);
+    let unit = if is_bulk { "rows, table of" } else { "tasks," };
+    println!("postgres {what} of {tasks} {unit} {} rows: {} pairs", options.rows, options.pairs);
     tell(FLOOR, &floors);
     tell(SORA, &soras);
     compare("rate", &floors, &soras, Measurement::rate);

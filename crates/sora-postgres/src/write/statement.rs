@@ -93,7 +93,9 @@ pub(super) async fn many(
     let detail = detail(write);
     let Some(BulkForm { returned, told_by }) = form(write) else { return Ok(None) };
     let picked = indexes.iter().copied();
-    let parameters = Parameters::of(|out| change_rows(write, &picked, detail, out))?;
+    let room = rows_of(&write.change).map_or(0, |rows| room(rows, indexes.len()));
+    let walk = |out: &mut Parameters| change_rows(write, &picked, detail, out);
+    let parameters = Parameters::with_room(room, walk)?;
     let mut shape = Vec::with_capacity(64);
     bulk_shape(write, Some(detail), &mut shape);
     let text = || render::<Postgres>(|out| change_rows(write, &picked, detail, out));
@@ -109,10 +111,13 @@ pub(super) async fn many(
     if is_counted && affected != indexes.len() as u64 {
         return Err(taken.unread(left_out(affected, indexes.len())));
     }
-    let mut outcomes: Vec<Option<Outcome>> = match told_by {
-        None => indexes.iter().map(|_| Some(Outcome::Applied(effect(write, None)))).collect(),
-        Some(_) => indexes.iter().map(|_| None).collect(),
-    };
+    if told_by.is_none() {
+        // As many were written as were sent, and nothing else is told of them.
+        let outcomes = vec![Outcome::Applied(effect(write, None)); indexes.len()];
+        let returned = RowBuffer::new(0);
+        return Ok(Some(Done { outcomes, returned, places: Vec::new(), affected }));
+    }
+    let mut outcomes: Vec<Option<Outcome>> = indexes.iter().map(|_| None).collect();
     for (place, is_inserted) in taken.places.iter().zip(&taken.is_inserted) {
         outcomes[*place] = Some(Outcome::Applied(effect(write, *is_inserted)));
     }
@@ -128,6 +133,11 @@ pub(super) async fn many(
         _ => (taken.rows, taken.places),
     };
     Ok(Some(Done { outcomes, returned: rows, places, affected }))
+}
+
+/// The bytes that some of the rows take as parameters, about: a cell takes as much of a buffer.
+fn room(rows: &RowBuffer, picked: usize) -> usize {
+    rows.size().checked_div(rows.len()).unwrap_or(0).saturating_mul(picked)
 }
 
 async fn run<'a>(

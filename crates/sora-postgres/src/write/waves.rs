@@ -70,14 +70,14 @@ fn runs(rows: &RowBuffer, positions: &[usize]) -> Vec<Vec<usize>> {
 }
 
 fn layers(rows: &RowBuffer, positions: &[usize]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    if rows.iter().is_sorted_by(|left, right| compare(left, right, positions).is_lt()) {
+        return vec![order];
+    }
     let compare = |left: &usize, right: &usize| match (rows.row(*left), rows.row(*right)) {
         (Some(left), Some(right)) => compare(&left, &right, positions),
         _ => Ordering::Equal,
     };
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    if order.is_sorted_by(|left, right| compare(left, right).is_lt()) {
-        return vec![order];
-    }
     // Rows of one key stay in the order of the input.
     order.sort_by(compare);
     let mut layers: Vec<Vec<usize>> = Vec::new();

@@ -70,6 +70,9 @@ impl Identity {
     /// does.
     fn order(&self, rows: &RowBuffer) -> Option<(Vec<u32>, bool)> {
         let first = *self.positions.first()?;
+        if rows.iter().is_sorted_by(|left, right| self.compare(left, right).is_lt()) {
+            return None;
+        }
         // A number in front of each row decides nearly always; cells are compared where it does not.
         let mut is_whole = self.positions.len() == 1;
         let prefix = |(row, place): (BufferedRow<'_>, u32)| {
@@ -84,9 +87,6 @@ impl Identity {
                 false => self.compare_at(rows, left.1, right.1),
             })
         };
-        if order.is_sorted_by(|left, right| compare(left, right).is_lt()) {
-            return None;
-        }
         order.sort_unstable_by(|left, right| compare(left, right).then(left.1.cmp(&right.1)));
         let has_repeats = order.windows(2).any(|pair| compare(&pair[0], &pair[1]).is_eq());
         Some((order.into_iter().map(|(_, place)| place).collect(), has_repeats))

@@ -162,6 +162,8 @@ impl Pass<'_> {
                 if report.outcomes.len() != part.places.len() {
                     let error = miscounted(part.places.len(), report.outcomes.len());
                     self.end(&part.places, &Outcome::Unknown(error));
+                } else if report.outcomes.iter().all(is_applied) {
+                    self.take_all(&part, report.outcomes);
                 } else if self.is_atomic {
                     self.take_whole(part, report.outcomes).await;
                 } else {
@@ -186,15 +188,20 @@ impl Pass<'_> {
         }
     }
 
-    /// Takes the outcomes of rows that stand alone.
-    async fn take_each(&mut self, part: &Part, outcomes: Vec<Outcome>) {
-        if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Applied(_))) {
-            // Nearly always; nothing that was known of these rows can be better.
-            for (place, outcome) in part.places.iter().zip(outcomes) {
-                self.outcomes[*place as usize] = Some(outcome);
-            }
+    /// Takes the outcomes of rows that were all applied, as nearly always: nothing that was known of
+    /// them can be better.
+    fn take_all(&mut self, part: &Part, outcomes: Vec<Outcome>) {
+        if part.is_straight && outcomes.len() == self.outcomes.len() {
+            self.outcomes = outcomes.into_iter().map(Some).collect();
             return;
         }
+        for (place, outcome) in part.places.iter().zip(outcomes) {
+            self.outcomes[*place as usize] = Some(outcome);
+        }
+    }
+
+    /// Takes the outcomes of rows that stand alone.
+    async fn take_each(&mut self, part: &Part, outcomes: Vec<Outcome>) {
         let (mut again, mut straight) = (Vec::new(), Vec::new());
         let mut reason = None;
         for (place, outcome) in part.places.iter().zip(outcomes) {
@@ -342,6 +349,10 @@ impl Pass<'_> {
         }
         true
     }
+}
+
+fn is_applied(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Applied(_))
 }
 
 fn straight(places: Vec<u32>) -> Part {

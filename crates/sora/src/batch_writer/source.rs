@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use sora_core::provider::BoxFuture;
@@ -190,19 +190,20 @@ where
             }
         };
         let mut cells = Vec::new();
+        let mut take = |writer: &mut BatchWriter<'_>, next| match item(next) {
+            // A row that is refused has failed; the writer says so.
+            Ok(row) => drop(writer.row(|out| match &sent {
+                Some(key) => encode_key(|out| encode(&row, out), key, &mut cells, out),
+                None => encode(&row, out),
+            })),
+            Err(error) => writer.fail(error),
+        };
         while !writer.is_stopped() {
-            let next = poll_fn(|context| {
-                Self::poll_next(&mut writer, source.as_mut(), &mut self.stop, context)
+            let step = poll_fn(|context| {
+                let source = source.as_mut();
+                Self::poll_step(&mut writer, source, &mut self.stop, &mut take, context)
             });
-            match next.await {
-                Step::Row(next) => match item(next) {
-                    // A row that is refused has failed; the writer says so.
-                    Ok(row) => drop(writer.row(|out| match &sent {
-                        Some(key) => encode_key(|out| encode(&row, out), key, &mut cells, out),
-                        None => encode(&row, out),
-                    })),
-                    Err(error) => writer.fail(error),
-                },
+            match step.await {
                 Step::Stop => writer.stop(),
                 Step::Landed => {}
                 Step::End => break,
@@ -214,30 +215,42 @@ where
         Ok(report)
     }
 
-    fn poll_next(
+    /// Takes rows until there is something else to do.
+    fn poll_step(
         writer: &mut BatchWriter<'_>,
-        source: Pin<&mut S>,
+        mut source: Pin<&mut S>,
         stop: &mut Option<BoxFuture<'a, ()>>,
+        take: &mut impl FnMut(&mut BatchWriter<'_>, S::Item),
         context: &mut Context<'_>,
-    ) -> Poll<Step<S::Item>> {
-        if let Some(stop) = stop
-            && stop.as_mut().poll(context).is_ready()
-        {
-            return Poll::Ready(Step::Stop);
+    ) -> Poll<Step> {
+        // A look at the chunks on their way costs more than to take a row: it is had once for each
+        // chunk that is filled, and whenever something wakes this.
+        let mut has_room = false;
+        loop {
+            if let Some(stop) = stop
+                && stop.as_mut().poll(context).is_ready()
+            {
+                return Poll::Ready(Step::Stop);
+            }
+            if !has_room || writer.is_full() || writer.is_stopped() {
+                let sent = writer.poll_advance(context);
+                if writer.is_stopped() || writer.has_settled() {
+                    return Poll::Ready(Step::Landed);
+                }
+                // No row is taken before there is room for it.
+                ready!(sent);
+                has_room = true;
+            }
+            match ready!(source.as_mut().poll_next(context)) {
+                Some(next) => take(writer, next),
+                None => return Poll::Ready(Step::End),
+            }
         }
-        let sent = writer.poll_advance(context);
-        if writer.is_stopped() || writer.has_settled() {
-            return Poll::Ready(Step::Landed);
-        }
-        // No row is taken before there is room for it.
-        std::task::ready!(sent);
-        source.poll_next(context).map(|next| next.map_or(Step::End, Step::Row))
     }
 }
 
 /// What comes next.
-enum Step<T> {
-    Row(T),
+enum Step {
     /// Chunks have their outcomes.
     Landed,
     Stop,
