@@ -17,6 +17,10 @@ pub(crate) trait Work: Send + Sync + 'static {
     /// Whether one lane more pays, for calls that wait beside so many that are under way.
     fn opens(&self, waiting: usize, under_way: usize) -> bool;
 
+    /// Whether a lane that has become free goes on with calls that wait, beside so many that are under way
+    /// in others. Where it does not, they wait for another lane, or for more.
+    fn goes_on(&self, waiting: usize, under_way: usize) -> bool;
+
     /// Takes calls that go together off the queue; none if all that wait must wait on.
     fn take(&self, waiting: &mut VecDeque<Self::Item>) -> Vec<Self::Item>;
 
@@ -161,7 +165,9 @@ impl<W: Work> Pass<W> {
     fn take(&mut self) -> Vec<W::Item> {
         let mut state = self.lanes.state();
         state.under_way -= self.calls;
-        let items = self.lanes.work.take(&mut state.waiting);
+        let work = &self.lanes.work;
+        let goes_on = state.busy == 1 || work.goes_on(state.waiting.len(), state.under_way);
+        let items = if goes_on { work.take(&mut state.waiting) } else { Vec::new() };
         self.calls = items.len();
         state.under_way += self.calls;
         if items.is_empty() {

@@ -109,6 +109,11 @@ impl Work for GroupCommit {
         waiting >= under_way
     }
 
+    /// What has waited for a commit goes with the next.
+    fn goes_on(&self, _: usize, _: usize) -> bool {
+        true
+    }
+
     /// Takes writes of the kind of the first that can go, in order, each row once.
     fn take(&self, waiting: &mut VecDeque<Waiting>) -> Vec<Waiting> {
         let mut taken: Vec<Waiting> = Vec::with_capacity(waiting.len().min(self.rows_max));

@@ -44,6 +44,9 @@ pub(crate) struct Found {
 /// Look-ups that wait at once; more go beside the lanes.
 const WAITING_MAX: usize = 16_384;
 
+/// Look-ups under way from which on every lane is used: what one more would save is little then.
+const MANY: usize = 8;
+
 /// Keys in one statement, by default.
 const KEYS_MAX: usize = 256;
 
@@ -100,8 +103,13 @@ impl Work for Lookup {
     /// callers of a round trip that has ended come again together.
     const ALONE_MAX: usize = 1;
 
-    fn opens(&self, _: usize, _: usize) -> bool {
-        true
+    /// Few do not go beside more: with them is cheaper, and they wait for a part of a round trip.
+    fn opens(&self, waiting: usize, under_way: usize) -> bool {
+        waiting >= under_way || under_way >= MANY
+    }
+
+    fn goes_on(&self, waiting: usize, under_way: usize) -> bool {
+        self.opens(waiting, under_way)
     }
 
     /// Takes the first that wait, without those whose callers are gone.

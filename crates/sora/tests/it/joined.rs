@@ -110,6 +110,29 @@ async fn look_ups_that_come_together_go_together_in_a_lane_that_is_free() {
 }
 
 #[tokio::test]
+async fn few_wait_for_more_before_they_go_beside_many() {
+    let (counters, gate) = counters().await;
+    let mut tasks = look_up_behind_two(&counters, [2, 3, 4, 5]).await;
+    gate.let_through(1);
+    settle().await;
+    assert_eq!(gate.reads()[2..], [vec![2, 3, 4, 5]], "beside the one with 1");
+    tasks.extend(look_up(&counters, [6]).await);
+    gate.let_through(1);
+    tasks.extend(look_up(&counters, [7, 8]).await);
+    assert_eq!(
+        gate.reads().len(),
+        3,
+        "the lane that is free now is not used for three beside four"
+    );
+    tasks.extend(look_up(&counters, [9]).await);
+    assert_eq!(gate.reads()[3..], [vec![6, 7, 8, 9]]);
+    gate.open();
+    for task in tasks {
+        assert!(task.await.expect("a task").expect("an answer").is_some());
+    }
+}
+
+#[tokio::test]
 async fn a_statement_has_a_bounded_number_of_keys() {
     let (counters, gate) = counters().await;
     let tasks = look_up_behind_two(&counters, 2..602).await;
