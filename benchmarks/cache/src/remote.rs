@@ -2,7 +2,8 @@
 //!
 //! All share one server of their own, on this machine, and have 10,000 values of 200 bytes. A server
 //! that somebody listens to tracks what is read, so the tier is measured without a listener and with
-//! one. "entity" is all of it: a repository whose rows are in Redis alone, made entities anew. A round is all look-ups of one side: each task asks for its next key when it has the last one.
+//! one. "entity" is all of it: a repository whose rows are in Redis alone, made entities anew, with a
+//! server of its own. A round is all look-ups of one side: each task asks for its next key when it has the last one.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -143,6 +144,8 @@ struct Bench {
     names: Arc<Vec<RemoteName>>,
     keys: Arc<Vec<String>>,
     redis: Redis,
+    /// The server of the repository: more keys in one would make each dearer for all.
+    redis_of_items: Redis,
 }
 
 impl Bench {
@@ -159,14 +162,16 @@ impl Bench {
         let (tier, direct) = runtime.block_on(prepare(&redis, &names, &keys))?;
         let told = runtime.block_on(connect(&redis))?;
         told.listen(Arc::new(Listener));
-        let items = runtime.block_on(items(&redis))?;
+        let redis_of_items = Redis::start(&RedisOptions::new())?;
+        let items = runtime.block_on(items(&redis_of_items))?;
         let (tier, told) = (Arc::new(tier), Arc::new(told));
         let (names, keys) = (Arc::new(names), Arc::new(keys));
-        Ok(Self { runtime, tasks, tier, told, items, direct, names, keys, redis })
+        Ok(Self { runtime, tasks, tier, told, items, direct, names, keys, redis, redis_of_items })
     }
 
     fn round(&self, side: Side, time: Duration) -> Result<Round> {
-        let (commands, server_s, client_s) = (self.commands()?, self.server_s()?, client_s());
+        let server = if let Side::Entity = side { &self.redis_of_items } else { &self.redis };
+        let (commands, server_s, client_s) = (commands(server)?, server_s(server)?, client_s());
         let start = Instant::now();
         let count = match side {
             Side::Direct => self.in_tasks(time, |task, end| self.direct(task, end)),
@@ -178,8 +183,8 @@ impl Bench {
             count,
             wall: start.elapsed(),
             client_s: self::client_s() - client_s,
-            server_s: self.server_s()? - server_s,
-            commands: self.commands()? - commands,
+            server_s: self::server_s(server)? - server_s,
+            commands: self::commands(server)? - commands,
         })
     }
 
@@ -251,21 +256,21 @@ impl Bench {
             Ok(count)
         }
     }
+}
 
-    /// How often the server was asked for values so far.
-    fn commands(&self) -> Result<f64> {
-        let calls = self.redis.calls()?;
-        Ok(["get", "mget"].iter().filter_map(|name| calls.get(*name)).sum::<u64>() as f64)
-    }
+/// How often a server was asked for values so far.
+fn commands(redis: &Redis) -> Result<f64> {
+    let calls = redis.calls()?;
+    Ok(["get", "mget"].iter().filter_map(|name| calls.get(*name)).sum::<u64>() as f64)
+}
 
-    /// The CPU time of the server so far.
-    fn server_s(&self) -> Result<f64> {
-        let info = self.redis.info("cpu")?;
-        let field = |name: &str| -> Result<f64> {
-            Ok(info.get(name).ok_or("the server does not tell its CPU time")?.trim().parse()?)
-        };
-        Ok(field("used_cpu_user")? + field("used_cpu_sys")?)
-    }
+/// The CPU time of a server so far.
+fn server_s(redis: &Redis) -> Result<f64> {
+    let info = redis.info("cpu")?;
+    let field = |name: &str| -> Result<f64> {
+        Ok(info.get(name).ok_or("the server does not tell its CPU time")?.trim().parse()?)
+    };
+    Ok(field("used_cpu_user")? + field("used_cpu_sys")?)
 }
 
 /// Connects both sides, and gives each the same values.

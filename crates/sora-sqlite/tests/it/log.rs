@@ -71,16 +71,22 @@ async fn a_log_that_could_be_long_starts_over_while_it_is_short() {
     assert!(seen > 0);
     write_of(&store, &binding, 1_000, 1_200_000).await;
     let other = rusqlite::Connection::open(store.path()).expect("opened");
-    let left = || {
-        let log = |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?);
+    let frames = || {
+        let log = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
         other.query_row("PRAGMA wal_checkpoint(NOOP)", [], log).expect("told")
     };
+    let left = || frames().0 - frames().1;
     while left() > 400 {
         std::thread::yield_now();
     }
     assert!(left() > 100);
     reader.execute_batch("COMMIT").expect("ended");
-    for id in 1_001..1_004 {
+    // With the next write; or later, if the thread that moves has not seen yet that it is done.
+    let (long, _) = frames();
+    let mut id = 1_000;
+    while frames().0 >= long {
+        id += 1;
+        assert!(id < 1_100, "it is as long as its bound allows");
         write_of(&store, &binding, id, 300_000).await;
     }
     let length = log_bytes(&store);
