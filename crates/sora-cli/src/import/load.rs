@@ -150,7 +150,7 @@ impl Load<'_> {
         BatchOptions {
             atomic: if stops { Atomic::Chunk } else { Atomic::Row },
             errors_max: stops.then_some(1),
-            rows_per_chunk: self.batch_rows,
+            rows_per_chunk: Some(self.batch_rows),
             ..BatchOptions::default()
         }
     }

@@ -68,7 +68,7 @@ impl<'t> BatchWriter<'t> {
             intake,
             first: 0,
             refused: Vec::new(),
-            rows_per_chunk: options.rows_per_chunk.min(rows_max).max(1),
+            rows_per_chunk: options.rows_per_chunk(rows_max, capability.writer_wait_ms.is_some()),
             waiting: None,
             flights: Flights::new(lanes.clamp(1, BatchOptions::CHUNKS_IN_FLIGHT_MAX)),
             transaction,

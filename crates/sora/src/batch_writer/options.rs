@@ -39,8 +39,10 @@ pub enum Atomic {
 pub struct BatchOptions {
     /// What happens together or not at all: nothing but each row.
     pub atomic: Atomic,
-    /// Rows in one write: 5,000, or as many as the store takes at once if that is less.
-    pub rows_per_chunk: usize,
+    /// Rows in one write. Without a number 5,000, and 50,000 in an atomic stream on a store with one
+    /// writer, which writes them in the order of their keys: of rows that come in no order more share a
+    /// page then, and nobody waits longer for it. As many as the store takes at once if that is less.
+    pub rows_per_chunk: Option<usize>,
     /// The memory of the rows of one write after which no more are added: 16 MiB.
     pub bytes_per_chunk: usize,
     /// Writes that run at the same time: 1. More are only used where the store says that they pay,
@@ -71,7 +73,21 @@ pub struct BatchOptions {
     pub clock: Arc<dyn Clock>,
 }
 
+/// Rows in one write, if nothing is said.
+const ROWS_PER_CHUNK: usize = 5_000;
+/// The same in a transaction that keeps the one writer of the store to its end anyway.
+const ROWS_PER_CHUNK_ALONE: usize = 50_000;
+
 impl BatchOptions {
+    /// The rows in one write to a store that takes so many, and has one writer or several.
+    pub(super) fn rows_per_chunk(&self, rows_max: usize, has_one_writer: bool) -> usize {
+        let usual = match self.atomic == Atomic::Stream && has_one_writer {
+            true => ROWS_PER_CHUNK_ALONE,
+            false => ROWS_PER_CHUNK,
+        };
+        self.rows_per_chunk.unwrap_or(usual).min(rows_max).max(1)
+    }
+
     /// The most writes that run at the same time.
     pub const CHUNKS_IN_FLIGHT_MAX: usize = 16;
 }
@@ -80,7 +96,7 @@ impl Default for BatchOptions {
     fn default() -> Self {
         Self {
             atomic: Atomic::Row,
-            rows_per_chunk: 5_000,
+            rows_per_chunk: None,
             bytes_per_chunk: 16 * 1024 * 1024,
             chunks_in_flight: 1,
             errors_max: None,
@@ -92,6 +108,27 @@ impl Default for BatchOptions {
             progress_rows: 100_000,
             progress_interval: Duration::from_secs(1),
             clock: Arc::new(SystemClock::new()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_that_has_the_writer_takes_more_rows_at_a_time() {
+        for (atomic, rows_per_chunk, rows_max, has_one_writer, expected) in [
+            (Atomic::Row, None, usize::MAX, true, 5_000),
+            (Atomic::Stream, None, usize::MAX, false, 5_000),
+            (Atomic::Stream, None, usize::MAX, true, 50_000),
+            (Atomic::Stream, None, 20_000, true, 20_000),
+            (Atomic::Stream, Some(7), usize::MAX, true, 7),
+            (Atomic::Row, Some(70_000), 20_000, false, 20_000),
+            (Atomic::Row, Some(0), 20_000, false, 1),
+        ] {
+            let options = BatchOptions { atomic, rows_per_chunk, ..BatchOptions::default() };
+            assert_eq!(options.rows_per_chunk(rows_max, has_one_writer), expected, "{options:?}");
         }
     }
 }

@@ -116,7 +116,10 @@ impl Space {
         let landing = Landing::new(self, flight.clone(), key.bytes, leads);
         let (space, table) = (self.clone(), table.clone());
         match self.shares(mode) {
-            true => detach(lead_shared(space, table, key.cells, vec![landing], mode, location)).await,
+            true => {
+                let landings = vec![landing];
+                detach(lead_shared(space, table, key.cells, landings, mode, location)).await;
+            }
             false => detach(lead(table, key.cells, landing, mode, location)).await,
         }
         let found = deadline::reading(flight.wait()).await;

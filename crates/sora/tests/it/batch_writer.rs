@@ -101,7 +101,7 @@ pub(crate) async fn stored(items: &Repository<Item>) -> BTreeMap<i64, i64> {
 }
 
 pub(crate) fn chunks_of(rows_per_chunk: usize) -> BatchOptions {
-    BatchOptions { rows_per_chunk, ..BatchOptions::default() }
+    BatchOptions { rows_per_chunk: Some(rows_per_chunk), ..BatchOptions::default() }
 }
 
 /// Returns a scripted store with an empty table.

@@ -39,8 +39,7 @@ async fn killed(
         tokio::task::spawn_blocking(kill).await.expect("no panic");
     };
     let mut told = BTreeMap::new();
-    let options =
-        BatchOptions { rows_per_chunk: usize::try_from(ROWS_PER_CHUNK).expect("small"), ..options };
+    let options = BatchOptions { rows_per_chunk: usize::try_from(ROWS_PER_CHUNK).ok(), ..options };
     let stream = items.write_stream(Each((0..ROWS).map(item))).mode(mode).options(options);
     let stream = stream.on_settled(|settled| {
         let indexes = settled.indexes().map(|index| i64::try_from(index).expect("small"));

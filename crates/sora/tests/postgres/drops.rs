@@ -219,7 +219,7 @@ async fn a_batch_writer_that_is_dropped_after_any_poll_tells_all_its_rows() {
     for polls_max in 0.. {
         let counts = Arc::new(Mutex::new((0, BatchCounts::default(), false)));
         let mut applied = Vec::new();
-        let options = BatchOptions { rows_per_chunk: 10, ..BatchOptions::default() };
+        let options = BatchOptions { rows_per_chunk: Some(10), ..BatchOptions::default() };
         let rows = (base..base + 40).map(item);
         let kept = counts.clone();
         let write = place.items.write_stream(Each(rows)).mode(BatchMode::Insert).options(options);

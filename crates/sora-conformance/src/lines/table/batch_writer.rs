@@ -24,7 +24,7 @@ async fn write(
     rows: &[Cells],
     atomic: Atomic,
 ) -> Result<(Vec<Outcome>, BatchReport)> {
-    let options = BatchOptions { atomic, rows_per_chunk: CHUNK, ..BatchOptions::default() };
+    let options = BatchOptions { atomic, rows_per_chunk: Some(CHUNK), ..BatchOptions::default() };
     let mut writer = table.batch_writer(BatchMode::Upsert, table.columns(), options)?;
     let mut outcomes = Vec::new();
     for row in rows {

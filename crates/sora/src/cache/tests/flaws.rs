@@ -193,7 +193,7 @@ async fn a_batch_that_fails_on_its_way_takes_out_what_it_wrote() {
         // The name of the sixth row is taken.
         let name = |id| if id == 5 { "n9".to_owned() } else { format!("n{id}") };
         let rows = (0..8).map(|id| Item { id, name: name(id), count: 7 });
-        let options = BatchOptions { atomic, rows_per_chunk: 2, ..BatchOptions::default() };
+        let options = BatchOptions { atomic, rows_per_chunk: Some(2), ..BatchOptions::default() };
         drop(bench.items.write_stream(races::Iter(rows)).options(options).await);
         drop(bench.items.batch().patch(8, [Item::COUNT.set(7)]).insert(item(9)).commit().await);
         let direct = bench.items.cache_mode(crate::CacheMode::Bypass);

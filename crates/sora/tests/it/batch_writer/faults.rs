@@ -20,7 +20,10 @@ fn rows(count: i64) -> impl Iterator<Item = (i64, i64)> {
 
 fn with_clock(rows_per_chunk: usize) -> (Arc<TestClock>, BatchOptions) {
     let clock = Arc::new(TestClock::default());
-    (clock.clone(), BatchOptions { rows_per_chunk, clock, ..BatchOptions::default() })
+    (
+        clock.clone(),
+        BatchOptions { rows_per_chunk: Some(rows_per_chunk), clock, ..BatchOptions::default() },
+    )
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ async fn a_table_with_another_unique_column_keeps_the_order_of_the_stream() {
 }
 
 fn lanes(chunks_in_flight: usize) -> BatchOptions {
-    BatchOptions { rows_per_chunk: 2, chunks_in_flight, ..BatchOptions::default() }
+    BatchOptions { rows_per_chunk: Some(2), chunks_in_flight, ..BatchOptions::default() }
 }
 
 #[tokio::test]
