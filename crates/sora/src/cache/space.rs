@@ -114,14 +114,7 @@ impl Space {
         };
         let bytes = key.bytes.clone();
         let landing = Landing::new(self, flight.clone(), key.bytes, leads);
-        let (space, table) = (self.clone(), table.clone());
-        match self.shares(mode) {
-            true => {
-                let landings = vec![landing];
-                detach(lead_shared(space, table, key.cells, landings, mode, location)).await;
-            }
-            false => detach(lead(table, key.cells, landing, mode, location)).await,
-        }
+        detach(self.lead_one(table, key.cells, landing, mode, location)).await;
         let found = deadline::reading(flight.wait()).await;
         self.or_stale(&bytes, found)
     }
@@ -158,10 +151,11 @@ impl Space {
         }
         if !landings.is_empty() {
             let (space, table) = (self.clone(), table.clone());
-            match self.shares(mode) {
-                true => detach(lead_shared(space, table, cells, landings, mode, location)).await,
-                false => detach(lead_many(table, cells, landings, mode, location)).await,
-            }
+            detach(match self.shares(mode) {
+                true => carried(lead_shared(space, table, cells, landings, mode, location)),
+                false => carried(lead_many(table, cells, landings, mode, location)),
+            })
+            .await;
         }
         let mut loaded = Vec::with_capacity(flights.len());
         for (bytes, flight) in flights {
@@ -185,11 +179,23 @@ impl Space {
             return;
         };
         let landing = Landing::new(self, flight, key.bytes, true);
+        runtime.spawn(self.lead_one(table, key.cells, landing, mode, location));
+    }
+
+    /// The load of one row.
+    fn lead_one(
+        self: &Arc<Self>,
+        table: &Table,
+        key: RowBuffer,
+        landing: Landing,
+        mode: CacheMode,
+        location: &'static Location<'static>,
+    ) -> Boxed {
         let (space, table) = (self.clone(), table.clone());
-        runtime.spawn(match self.shares(mode) {
-            true => carried(lead_shared(space, table, key.cells, vec![landing], mode, location)),
-            false => carried(lead(table, key.cells, landing, mode, location)),
-        });
+        match self.shares(mode) {
+            true => carried(lead_shared(space, table, key, vec![landing], mode, location)),
+            false => carried(lead(table, key, landing, mode, location)),
+        }
     }
 
     pub(super) fn begin_write(&self, key: &[u8]) {
@@ -298,8 +304,7 @@ fn is_outage(error: &Error) -> bool {
 /// Polls a load once where it is, and has the runtime end what is not done by then: so a store that
 /// answers at once needs no task, and no caller that goes away takes a load with it that others wait
 /// for.
-async fn detach(load: impl Future<Output = ()> + Send + 'static) {
-    let mut load = carried(load);
+async fn detach(mut load: Boxed) {
     if poll_fn(|context| Poll::Ready(load.as_mut().poll(context))).await.is_ready() {
         return;
     }
