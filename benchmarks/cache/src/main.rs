@@ -48,12 +48,19 @@ fn run() -> Result<()> {
         ["instructions"] => instructions(),
         ["wall"] => wall(),
         ["remote"] => [1, 16, 256].into_iter().try_for_each(remote::compare),
-        ["remote", tasks] => remote::compare(tasks.parse()?),
-        ["remote", side, tasks, seconds] => remote::alone(side, tasks.parse()?, seconds.parse()?),
+        ["remote", tasks] => remote::compare(number("TASKS", tasks)?),
+        ["remote", side, tasks, seconds] => {
+            remote::alone(side, number("TASKS", tasks)?, number("SECONDS", seconds)?)
+        }
         ["outages"] => outages::run(),
-        ["probe", side, count] => sides::find(side)?.probe(count.parse()?),
+        ["probe", side, count] => sides::find(side)?.probe(number("N", count)?),
         _ => Err(USAGE.into()),
     }
+}
+
+/// Reads a number of the command line.
+fn number<N: std::str::FromStr>(what: &str, text: &str) -> Result<N> {
+    text.parse().map_err(|_| format!("{what} is a number, not {text:?}").into())
 }
 
 /// Counts each loop at two lengths, and nothing outside it: the difference leaves out what happens once,

@@ -62,7 +62,12 @@ pub fn compare(tasks: u64) -> Result<()> {
 /// Runs one side alone for a number of seconds: what a profile is made of.
 pub fn alone(side: &str, tasks: u64, seconds: f64) -> Result<()> {
     let found = SIDES.iter().find(|(name, _)| *name == side);
-    let (_, side) = *found.ok_or_else(|| format!("there is no side {side:?}"))?;
+    let (_, side) = *found.ok_or_else(|| {
+        format!(
+            "there is no side {side:?}: it is one of {}",
+            SIDES.map(|(name, _)| name).join(", ")
+        )
+    })?;
     let round = Bench::start(tasks)?.round(side, Duration::from_secs_f64(seconds))?;
     println!("{}", words(FACTS.map(|(_, fact)| fact(&round))));
     Ok(())

@@ -32,7 +32,8 @@ fn main() -> Result<()> {
 fn instructions(folder: &Path) -> Result<()> {
     let database = database(folder)?;
     println!("instructions per operation, table of {ROWS} rows");
-    for (what, short, long) in [("get", 1_000, 6_000), ("page", 100, 600), ("upsert", 1_000, 6_000)] {
+    for (what, short, long) in [("get", 1_000, 6_000), ("page", 100, 600), ("upsert", 1_000, 6_000)]
+    {
         let count = |side: &str| -> Result<f64> {
             let probe = format!("{side}-{what}");
             let difference =

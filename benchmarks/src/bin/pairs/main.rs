@@ -8,6 +8,7 @@ mod sustained;
 mod writes;
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use rounds::Options;
 
@@ -27,16 +28,31 @@ const USAGE: &str = "usage: pairs WHAT [--pairs N] [--seconds S] [--rows N] [--f
 The floor is one thread on rusqlite with cached statements and the settings that Sora uses, and on
 PostgreSQL a pool of 16 connections of tokio-postgres with cached statements.";
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads a number of the command line.
+fn number<N: std::str::FromStr>(what: &str, text: &str) -> Result<N> {
+    text.parse().map_err(|_| format!("{what} is a number, not {text:?}").into())
+}
+
+fn run() -> Result<()> {
     let mut words = Vec::new();
     let mut options = Options::default();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(USAGE);
         match argument.as_str() {
-            "--pairs" => options.pairs = value()?.parse()?,
-            "--seconds" => options.seconds = value()?.parse()?,
-            "--rows" => options.rows = value()?.parse()?,
+            "--pairs" => options.pairs = number(&argument, &value()?)?,
+            "--seconds" => options.seconds = number(&argument, &value()?)?,
+            "--rows" => options.rows = number(&argument, &value()?)?,
             "--folder" => options.folder = value()?.into(),
             "--url" => options.url = Some(value()?),
             "--alone" => options.alone = Some(value()?),
@@ -46,12 +62,14 @@ fn main() -> Result<()> {
     std::fs::create_dir_all(&options.folder)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match *words {
-        ["points", tasks] => reads::points(&options, tasks.parse()?),
-        ["page", tasks] => reads::pages(&options, tasks.parse()?),
-        ["stream", page] => reads::stream(&options, page.parse()?),
-        ["writes", tasks, mode] => writes::singles(&options, tasks.parse()?, mode == "full"),
+        ["points", tasks] => reads::points(&options, number("TASKS or ROWS", tasks)?),
+        ["page", tasks] => reads::pages(&options, number("TASKS or ROWS", tasks)?),
+        ["stream", page] => reads::stream(&options, number("PAGE", page)?),
+        ["writes", tasks, mode] => {
+            writes::singles(&options, number("TASKS or ROWS", tasks)?, mode == "full")
+        }
         ["bulk", order] => writes::bulk(&options, order == "shuffled"),
-        ["postgres", what, tasks] => postgres::run(&options, what, tasks.parse()?),
+        ["postgres", what, tasks] => postgres::run(&options, what, number("TASKS or ROWS", tasks)?),
         ["sustained", mode] => sustained::run(&options, mode == "full"),
         _ => Err(USAGE.into()),
     }
