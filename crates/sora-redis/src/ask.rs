@@ -1,11 +1,13 @@
 //! What a server is asked about one name, and what it says.
 
+use bytes::Bytes;
 use redis::ServerError;
 use sora_core::remote::{Slot, Token};
 use sora_core::{Error, ErrorKind, Result};
 
 use crate::failure;
 use crate::few::Few;
+use crate::held::{Held, Run};
 use crate::name::Key;
 
 /// What is asked about one name.
@@ -53,6 +55,9 @@ pub(crate) enum What {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Slot(Slot),
+    /// What a key holds, and the run that looked it up: read where it is wanted, so that what is copied
+    /// is freed by whom it was allocated.
+    Text(Run, Bytes),
     /// What another run of a server was told.
     Stale,
     Filled(bool),
@@ -82,9 +87,13 @@ impl Ask {
 }
 
 impl Answer {
-    pub(crate) fn slot(self) -> Result<Slot> {
+    pub(crate) fn slot(&self) -> Result<Slot> {
         match self {
-            Self::Slot(slot) => Ok(slot),
+            Self::Slot(slot) => Ok(slot.clone()),
+            Self::Text(run, held) => Ok(match run.read(held) {
+                Held::Slot(slot) => slot,
+                Held::Stale => Slot::Empty,
+            }),
             Self::Stale => Ok(Slot::Empty),
             other => Err(other.error()),
         }

@@ -1,11 +1,12 @@
 //! Commands that go to a server at once.
 
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Value};
 use sora_core::remote::Slot;
 
 use crate::ask::{Answer, Ask, What};
 use crate::fetches::Keys;
 use crate::held::{Held, Run};
+use crate::reply::Reply;
 use crate::script::Script;
 
 /// How commands are written.
@@ -23,7 +24,8 @@ pub(crate) struct Form<'a> {
 
 /// Commands for names, and whose answers they are.
 pub(crate) struct Burst {
-    commands: Vec<Cmd>,
+    /// The commands, as they are sent.
+    commands: Vec<u8>,
     takers: Vec<Taker>,
     /// The places of the asks, those of one command in line.
     order: Vec<usize>,
@@ -74,7 +76,9 @@ impl Burst {
         groups.sort_unstable();
         let places = asks.len()..asks.len() + keys.len();
         let order = groups.iter().map(|(_, at)| *at).chain(places).collect();
-        let (commands, takers) = (Vec::new(), Vec::new());
+        // A little more than keys take.
+        let commands = Vec::with_capacity(keys.bytes_len() + 64);
+        let takers = Vec::new();
         let mut burst = Self { commands, takers, order, run: form.run };
         let mut from = 0;
         for equal in groups.chunk_by(|one, other| one.0 == other.0) {
@@ -98,41 +102,47 @@ impl Burst {
         for first in (0..keys.len()).step_by(size) {
             let last = keys.len().min(first + size);
             let (from, to) = (from + first, from + last);
-            let all = Taker { from, to, kind: Kind::Fetch, shape: Shape::All };
-            self.read((first..last).filter_map(|at| keys.get(at)), all);
+            let shape = if to - from == 1 { Shape::All } else { Shape::Each };
+            write_look_up(&mut self.commands, keys.written(first..last), to - from);
+            self.takers.push(Taker { from, to, kind: Kind::Fetch, shape });
         }
     }
 
-    /// The only command, if it is one.
-    pub(crate) fn only(&self) -> Option<&Cmd> {
-        match &*self.commands {
-            [command] => Some(command),
-            _ => None,
-        }
-    }
-
-    /// All commands behind another one, if there is one; they are then no longer here.
-    pub(crate) fn take_pipeline(&mut self, first: Option<Cmd>) -> Pipeline {
-        let mut pipeline = Pipeline::with_capacity(self.commands.len() + 1);
+    /// The commands, behind another one if there is one, and how many there are.
+    pub(crate) fn take_commands(&mut self, first: Option<&Cmd>) -> (Vec<u8>, usize) {
+        let mut commands = std::mem::take(&mut self.commands);
         if let Some(first) = first {
-            pipeline.add_command(first);
+            let mut all = first.get_packed_command();
+            all.append(&mut commands);
+            commands = all;
         }
-        for command in self.commands.drain(..) {
-            pipeline.add_command(command);
-        }
-        pipeline
+        (commands, self.takers.len() + usize::from(first.is_some()))
     }
 
     /// Says of each ask what was answered.
-    pub(crate) fn answers(&self, replies: Vec<Value>) -> Vec<Answer> {
+    pub(crate) fn answers(&self, replies: Vec<Reply>) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = Vec::new();
         answers.resize_with(self.order.len(), || None);
         for (taker, reply) in self.takers.iter().zip(replies) {
             let places = &self.order[taker.from..taker.to];
-            let mut put = |at: usize, value| {
-                answers[at].get_or_insert_with(|| self.answer(taker.kind, value));
+            let mut put = |at: usize, answer| {
+                answers[at].get_or_insert(answer);
             };
-            match (taker.shape, reply) {
+            // Most are these; their bytes are not copied.
+            if taker.kind == Kind::Fetch
+                && let Some(texts) = reply.texts(places.len())
+            {
+                let run = self.run;
+                let answer = |text: Option<_>| match text {
+                    Some(text) => Answer::Text(run, text),
+                    None => Answer::Slot(Slot::Empty),
+                };
+                places.iter().zip(texts).for_each(|(at, text)| put(*at, answer(text)));
+                continue;
+            }
+            let mut put = |at: usize, value| put(at, self.answer(taker.kind, value));
+            let Some(value) = reply.into_value() else { continue };
+            match (taker.shape, value) {
                 (_, Value::ServerError(error)) => {
                     for at in places {
                         put(*at, Value::ServerError(error.clone()));
@@ -169,7 +179,7 @@ impl Burst {
             (_, Value::ServerError(error)) => Answer::Failed(error),
             (Kind::Fetch | Kind::Lease | Kind::Take, Value::Nil) => Answer::Slot(Slot::Empty),
             (Kind::Fetch | Kind::Lease | Kind::Take, Value::BulkString(held)) => {
-                match self.run.read(held) {
+                match self.run.read(&held) {
                     Held::Slot(slot) => Answer::Slot(slot),
                     Held::Stale => Answer::Stale,
                 }
@@ -189,25 +199,25 @@ impl Burst {
         let kind = kind(&asks[0].what);
         let all = Taker { from, to: from + asks.len(), kind, shape: Shape::All };
         if asks[0].is_asking {
-            self.add(redis::cmd("ASKING"), Taker { shape: Shape::Error, ..all });
+            self.add(&redis::cmd("ASKING"), Taker { shape: Shape::Error, ..all });
         }
         match kind {
-            Kind::Fetch | Kind::Count => self.read(keys(asks), all),
+            Kind::Fetch | Kind::Count => self.read(asks, all),
             Kind::Lease => {
                 for (at, ask) in (from..).zip(asks) {
                     let mut command = set(ask, form);
                     command.arg("NX");
-                    self.add(command, Taker { from: at, to: at + 1, kind, shape: Shape::Error });
+                    self.add(&command, Taker { from: at, to: at + 1, kind, shape: Shape::Error });
                 }
                 if asks[0].is_asking {
-                    self.add(redis::cmd("ASKING"), Taker { shape: Shape::Error, ..all });
+                    self.add(&redis::cmd("ASKING"), Taker { shape: Shape::Error, ..all });
                 }
-                self.read(keys(asks), all);
+                self.read(asks, all);
             }
             Kind::Block => {
                 for (at, ask) in (from..).zip(asks) {
                     let command = set(ask, form);
-                    self.add(command, Taker { from: at, to: at + 1, ..all });
+                    self.add(&command, Taker { from: at, to: at + 1, ..all });
                 }
             }
             Kind::Fill => self.call(Script::Fill, asks, all, form),
@@ -218,16 +228,11 @@ impl Burst {
         }
     }
 
-    fn read<'k>(&mut self, keys: impl Iterator<Item = &'k [u8]> + Clone, all: Taker) {
-        let count = all.to - all.from;
-        let bytes: usize = keys.clone().map(<[u8]>::len).sum();
-        let mut command = Cmd::with_capacity(count + 1, bytes + 4);
-        command.arg(if count == 1 { "GET" } else { "MGET" });
-        for key in keys {
-            command.arg(key);
-        }
-        let shape = if count == 1 { Shape::All } else { Shape::Each };
-        self.add(command, Taker { shape, ..all });
+    fn read(&mut self, asks: &[&Ask], all: Taker) {
+        let mut command = redis::cmd(if asks.len() == 1 { "GET" } else { "MGET" });
+        write_keys(&mut command, asks);
+        let shape = if asks.len() == 1 { Shape::All } else { Shape::Each };
+        self.add(&command, Taker { shape, ..all });
     }
 
     fn call(&mut self, script: Script, asks: &[&Ask], all: Taker, form: &Form<'_>) {
@@ -270,13 +275,23 @@ impl Burst {
             Kind::Release | Kind::Remove => Shape::All,
             _ => Shape::Each,
         };
-        self.add(command, Taker { shape, ..all });
+        self.add(&command, Taker { shape, ..all });
     }
 
-    fn add(&mut self, command: Cmd, taker: Taker) {
-        self.commands.push(command);
+    fn add(&mut self, command: &Cmd, taker: Taker) {
+        command.write_packed_command(&mut self.commands);
         self.takers.push(taker);
     }
+}
+
+/// `GET` of one key, or `MGET` of many that are written already.
+fn write_look_up(commands: &mut Vec<u8>, keys: &[u8], count: usize) {
+    let name = if count == 1 { "$3\r\nGET\r\n" } else { "$4\r\nMGET\r\n" };
+    commands.extend_from_slice(b"*");
+    commands.extend_from_slice((count + 1).to_string().as_bytes());
+    commands.extend_from_slice(b"\r\n");
+    commands.extend_from_slice(name.as_bytes());
+    commands.extend_from_slice(keys);
 }
 
 /// `SET key what PX milliseconds`.
@@ -293,13 +308,9 @@ fn set(ask: &Ask, form: &Form<'_>) -> Cmd {
 }
 
 fn write_keys(command: &mut Cmd, asks: &[&Ask]) {
-    for key in keys(asks) {
-        command.arg(key);
+    for ask in asks {
+        command.arg(ask.key.bytes());
     }
-}
-
-fn keys<'k>(asks: &'k [&Ask]) -> impl Iterator<Item = &'k [u8]> + Clone {
-    asks.iter().map(|ask| ask.key.bytes())
 }
 
 fn group(at: usize, ask: &Ask, form: &Form<'_>) -> Group {

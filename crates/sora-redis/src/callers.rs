@@ -87,7 +87,7 @@ impl Callers {
             }
         }
         for fetches in &self.fetches {
-            fetches.answer(answers.by_ref().take(fetches.sent()).map(Answer::slot));
+            fetches.answer(answers.by_ref().take(fetches.sent()));
         }
     }
 }

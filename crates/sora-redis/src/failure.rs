@@ -1,6 +1,6 @@
 //! What the errors of Redis mean.
 
-use redis::{RedisError, ServerError};
+use redis::ServerError;
 use sora_core::{Error, ErrorKind, Retry};
 
 /// What a server said.
@@ -24,10 +24,9 @@ pub(crate) fn of_server(error: &ServerError) -> Error {
     Error::new(kind, message).with("code", error.code())
 }
 
-/// What became of a command whose connection failed: it may have been done.
-pub(crate) fn of_connection(error: &RedisError) -> Error {
+/// What became of commands whose connection was lost: they may have been done.
+pub(crate) fn lost() -> Error {
     Error::new(ErrorKind::Unavailable, "the connection to Redis was lost")
-        .with("cause", error.category())
         .with_retry(Retry::IfIdempotent)
 }
 

@@ -1,5 +1,6 @@
 //! Look-ups of single names that go to a server together.
 
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -8,6 +9,7 @@ use sora_core::remote::Slot;
 use sora_core::{Error, Result};
 use tokio::time::Instant;
 
+use crate::ask::Answer;
 use crate::failure;
 use crate::name::Key;
 
@@ -28,7 +30,7 @@ pub(crate) struct Fetch {
     is_over: bool,
 }
 
-/// Keys, one behind the other.
+/// Keys, one behind the other, as they stand in a command.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     bytes: Vec<u8>,
@@ -39,7 +41,7 @@ pub(crate) struct Keys {
 struct Shared {
     state: Mutex<State>,
     /// Written once, while the state is locked; none for those who left or failed before.
-    answers: OnceLock<Vec<Mutex<Option<Result<Slot>>>>>,
+    answers: OnceLock<Vec<Option<Answer>>>,
 }
 
 #[derive(Debug)]
@@ -98,7 +100,7 @@ impl Fetches {
         if keys.ends.is_empty() && state.sent.len() == state.seats.len() {
             *keys = written;
         } else {
-            state.sent.iter().filter_map(|at| written.get(*at)).for_each(|key| keys.push(key));
+            state.sent.iter().for_each(|at| keys.push_written(written.written(*at..at + 1)));
         }
     }
 
@@ -108,16 +110,16 @@ impl Fetches {
     }
 
     /// Answers those that were sent, in their order, once.
-    pub(crate) fn answer(&self, answers: impl Iterator<Item = Result<Slot>>) {
+    pub(crate) fn answer(&self, answers: impl Iterator<Item = Answer>) {
         let mut state = self.0.state();
         let sent = std::mem::take(&mut state.sent);
         let mut wakers = Vec::with_capacity(sent.len());
-        let mut taken: Vec<Mutex<Option<Result<Slot>>>> = Vec::with_capacity(state.seats.len());
+        let mut taken: Vec<Option<Answer>> = Vec::with_capacity(state.seats.len());
         for (at, answer) in sent.into_iter().zip(answers) {
             if let Some(waker) = state.seats[at].settle(Seat::Left) {
                 wakers.push(waker);
-                taken.resize_with(at, Mutex::default);
-                taken.push(Mutex::new(Some(answer)));
+                taken.resize_with(at, || None);
+                taken.push(Some(answer));
             }
         }
         // Nobody else does.
@@ -169,16 +171,15 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer of one; none if it has none, or has taken it.
-    fn take(&self, at: usize) -> Option<Result<Slot>> {
-        let answer = self.answers.get()?.get(at)?;
-        answer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The answer of one, if it has one.
+    fn answer(&self, at: usize) -> Option<Result<Slot>> {
+        self.answers.get()?.get(at)?.as_ref().map(Answer::slot)
     }
 }
 
 impl State {
     fn join(&mut self, key: &Key, deadline: Instant, waker: &Waker) -> usize {
-        self.keys.push(key.bytes());
+        self.keys.push(key);
         self.seats.push(Seat::Waits(deadline, waker.clone()));
         self.seats.len() - 1
     }
@@ -216,7 +217,7 @@ impl Future for Fetch {
         if std::mem::take(&mut self.is_new) {
             return Poll::Pending;
         }
-        if let Some(answer) = self.shared.take(self.at) {
+        if let Some(answer) = self.shared.answer(self.at) {
             return self.over(answer);
         }
         let mut state = self.shared.state();
@@ -233,7 +234,7 @@ impl Future for Fetch {
             Seat::Left => {
                 drop(state);
                 // Answered since it was looked for.
-                match self.shared.take(self.at) {
+                match self.shared.answer(self.at) {
                     Some(answer) => self.over(answer),
                     None => Poll::Pending,
                 }
@@ -260,12 +261,30 @@ impl Keys {
         self.ends.len()
     }
 
-    pub(crate) fn get(&self, at: usize) -> Option<&[u8]> {
-        let start = if at == 0 { 0 } else { *self.ends.get(at - 1)? };
-        self.bytes.get(start..*self.ends.get(at)?)
+    /// How many bytes they take in commands.
+    pub(crate) fn bytes_len(&self) -> usize {
+        self.bytes.len()
     }
 
-    fn push(&mut self, key: &[u8]) {
+    /// Those from one to before another, as arguments of a command.
+    pub(crate) fn written(&self, keys: Range<usize>) -> &[u8] {
+        let end = |keys: usize| match keys.checked_sub(1) {
+            Some(last) => self.ends.get(last).copied().unwrap_or(self.bytes.len()),
+            None => 0,
+        };
+        self.bytes.get(end(keys.start)..end(keys.end)).unwrap_or_default()
+    }
+
+    fn push(&mut self, key: &Key) {
+        let (key, mut length) = (key.bytes(), itoa::Buffer::new());
+        for part in [b"$", length.format(key.len()).as_bytes(), b"\r\n", key, b"\r\n"] {
+            self.bytes.extend_from_slice(part);
+        }
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Puts keys behind these that stand in commands already.
+    fn push_written(&mut self, key: &[u8]) {
         self.bytes.extend_from_slice(key);
         self.ends.push(self.bytes.len());
     }
@@ -310,6 +329,12 @@ mod tests {
         }
     }
 
+    /// A key as it stands in a command.
+    fn argument(key: &Key) -> String {
+        let key = String::from_utf8_lossy(key.bytes());
+        format!("${}\r\n{key}\r\n", key.len())
+    }
+
     fn value(text: &str) -> Slot {
         Slot::Value(text.into())
     }
@@ -321,12 +346,14 @@ mod tests {
         drop(one);
         let mut keys = Keys::default();
         fetches.send(&mut keys);
-        let written: Vec<&[u8]> = (0..keys.len()).filter_map(|at| keys.get(at)).collect();
-        assert_eq!(written, [0, 2, 3].map(key).each_ref().map(Key::bytes));
+        assert_eq!(keys.len(), 3);
+        let expected: String = [0, 2, 3].map(|it| argument(&key(it))).concat();
+        assert_eq!(keys.written(0..3), expected.as_bytes());
+        assert_eq!(keys.written(1..2), argument(&key(2)).as_bytes());
         assert_eq!(state(&mut zero), "waits");
         drop(two);
         two = four(Instant::now()).1.into_iter().nth(2).expect("a third");
-        fetches.answer([value("0"), value("2"), Slot::Empty].into_iter().map(Ok));
+        fetches.answer([value("0"), value("2"), Slot::Empty].into_iter().map(Answer::Slot));
         assert_eq!([state(&mut zero), state(&mut three)], ["0", "Empty"]);
         // Its look-ups were dropped with nobody to answer them.
         assert_eq!(state(&mut two), "Unavailable");
@@ -342,7 +369,7 @@ mod tests {
         other.send(&mut keys);
         // Of the first four nobody waits any more.
         assert_eq!((one.sent(), other.sent(), keys.len()), (0, 4, 4));
-        other.answer(["a", "b", "c", "d"].map(value).into_iter().map(Ok));
+        other.answer(["a", "b", "c", "d"].map(value).into_iter().map(Answer::Slot));
         assert_eq!(waiting.each_mut().map(state), ["a", "b", "c", "d"]);
     }
 
@@ -367,7 +394,7 @@ mod tests {
         let waker = Waker::from(woken.clone());
         assert!(Pin::new(&mut first).poll(&mut Context::from_waker(&waker)).is_pending());
         fetches.send(&mut Keys::default());
-        fetches.answer([Ok(value("a"))].into_iter());
+        fetches.answer([Answer::Slot(value("a"))].into_iter());
         assert_eq!(woken.0.load(std::sync::atomic::Ordering::SeqCst), 1);
     }
 

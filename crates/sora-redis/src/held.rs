@@ -52,23 +52,23 @@ impl Run {
     }
 
     /// Reads what a key holds. What is none of Sora's is a value as it is.
-    pub(crate) fn read(&self, mut held: Vec<u8>) -> Held {
-        let Some((kind, run)) = head(&held) else { return Held::Slot(Slot::Value(held)) };
+    pub(crate) fn read(&self, held: &[u8]) -> Held {
+        let value = |held: &[u8]| Held::Slot(Slot::Value(held.to_vec()));
+        let Some((kind, run)) = head(held) else { return value(held) };
         let is_mine = run == self.0;
         let slot = match kind {
             // It may stand too long, never too short.
             b'B' if held.len() == HEAD => return Held::Slot(Slot::Blocked),
             b'L' => {
                 let Ok(token) = <[u8; TOKEN]>::try_from(&held[HEAD..]) else {
-                    return Held::Slot(Slot::Value(held));
+                    return value(held);
                 };
                 Slot::Leased(Token(u128::from_be_bytes(token)))
             }
-            b'V' => {
-                held.drain(..HEAD);
-                Slot::Value(held)
-            }
-            _ => return Held::Slot(Slot::Value(held)),
+            // What nobody may read is not copied.
+            b'V' if !is_mine => return Held::Stale,
+            b'V' => Slot::Value(held[HEAD..].to_vec()),
+            _ => return value(held),
         };
         if is_mine { Held::Slot(slot) } else { Held::Stale }
     }
@@ -118,13 +118,16 @@ mod tests {
             (run.lease(Token(7)), Held::Slot(lease), Held::Stale),
             (run.block(), Held::Slot(Slot::Blocked), Held::Slot(Slot::Blocked)),
         ] {
-            assert_eq!(run.read(held.clone()), mine);
-            assert_eq!(other.read(held), others);
+            assert_eq!(run.read(&held), mine);
+            assert_eq!(other.read(&held), others);
         }
         for foreign in ["", "S", "hello", "SV012345678", "SX0123456789", "SL0123456789short", "SVG"]
         {
             let slot = || Held::Slot(Slot::Value(foreign.into()));
-            assert_eq!((run.read(foreign.into()), other.read(foreign.into())), (slot(), slot()));
+            assert_eq!(
+                (run.read(foreign.as_bytes()), other.read(foreign.as_bytes())),
+                (slot(), slot())
+            );
         }
         for (id, is_well) in [("", false), ("012345678", false), ("01234 6789", false)] {
             assert_eq!(Run::of(id).is_some(), is_well, "{id}");

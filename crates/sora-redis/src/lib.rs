@@ -50,8 +50,10 @@ mod lanes;
 mod link;
 mod name;
 mod node;
+mod reply;
 mod script;
 mod tier;
+mod wire;
 
 pub use config::RedisConfig;
 pub use tier::RedisTier;

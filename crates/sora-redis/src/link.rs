@@ -4,16 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Cmd, Pipeline, ProtocolVersion, PushInfo, RedisConnectionInfo,
-    RedisError, Value,
-};
+use redis::{Cmd, Pipeline, PushInfo, ServerError, Value};
 use sora_core::{Error, ErrorKind, Result};
-use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 use crate::ask::{Answer, Ask};
 use crate::burst::{Burst, Form};
@@ -22,12 +16,14 @@ use crate::ears::Ears;
 use crate::failure;
 use crate::fetches::Keys;
 use crate::held::Run;
+use crate::reply::Reply;
 use crate::script::Script;
+use crate::wire::{Driver, Wire};
 
 /// A connection, and what was found out about the server behind it.
 #[derive(Debug)]
 pub(crate) struct Link {
-    connection: MultiplexedConnection,
+    wire: Wire,
     run: Run,
     /// The server can tell what happens to keys that are read.
     can_track: AtomicBool,
@@ -49,10 +45,6 @@ type Digests = [Option<String>; Script::ALL.len()];
 /// None of the scripts: each is sent as text.
 static NO_DIGESTS: Digests = [const { None }; Script::ALL.len()];
 
-/// What drives a connection. Dropped, the connection is closed.
-#[derive(Debug)]
-pub(crate) struct Driver(JoinHandle<()>);
-
 impl Link {
     /// Connects and finds out what the server offers; two round trips.
     ///
@@ -61,26 +53,22 @@ impl Link {
         address: &Address,
         config: &RedisConfig,
         ears: &Arc<Ears>,
-        hear: impl Fn(PushInfo) -> Result<(), ()> + Send + Sync + Clone + 'static,
+        hear: impl Fn(PushInfo) + Send + Sync + Clone + 'static,
     ) -> Result<(Self, Driver)> {
-        let (mut connection, driver, speaks_3) = match connect(address, config, Some(hear)).await {
+        let opened = match connect(address, config, Protocol::Resp3, hear.clone()).await? {
+            Ok((wire, driver)) => (wire, driver, true),
             // An old server, or a proxy.
-            Err(error) if is_unknown_protocol(&error) => {
-                let silent = None::<fn(PushInfo) -> Result<(), ()>>;
-                let (connection, driver) =
-                    connect(address, config, silent).await.map_err(|e| of_opening(&e))?;
-                (connection, driver, false)
+            Err(refused) if matches!(refused.code(), "ERR" | "NOPROTO") => {
+                match connect(address, config, Protocol::Resp2, hear).await? {
+                    Ok((wire, driver)) => (wire, driver, false),
+                    Err(refused) => return Err(of_opening(&refused)),
+                }
             }
-            other => {
-                let (connection, driver) = other.map_err(|error| of_opening(&error))?;
-                (connection, driver, true)
-            }
+            Err(refused) => return Err(of_opening(&refused)),
         };
+        let (wire, driver, speaks_3) = opened;
         let is_heard = ears.is_heard();
-        let pipeline = greeting(speaks_3, is_heard);
-        let count = pipeline.len();
-        let replies = connection.send_packed_commands(&pipeline, 0, count).await;
-        let mut replies = replies.map_err(|error| failure::of_connection(&error))?.into_iter();
+        let mut replies = ask(&wire, &greeting(speaks_3, is_heard)).await?.into_iter();
         let mut next = || replies.next().unwrap_or_default();
         let (_name, _no_evict) = (next(), next());
         let server = text(next())?;
@@ -96,7 +84,7 @@ impl Link {
         });
         let can_track = speaks_3 && matches!(next(), Value::Okay);
         let link = Self {
-            connection,
+            wire,
             run,
             can_track: AtomicBool::new(can_track),
             is_tracking: AtomicBool::new(is_heard),
@@ -175,26 +163,14 @@ impl Link {
             digests,
         };
         let mut burst = Burst::new(asks, keys, &form);
-        let mut connection = self.connection.clone();
         let tracking = self.tracking();
-        let replies = if let Some(command) = burst.only().filter(|_| tracking.is_none()) {
-            connection.send_packed_command(command).await.map(|reply| vec![reply])
-        } else {
-            let is_due = tracking.is_some();
-            let pipeline = burst.take_pipeline(tracking);
-            let count = pipeline.len();
-            let mut replies = connection.send_packed_commands(&pipeline, 0, count).await;
-            if let Ok(replies) = &mut replies
-                && is_due
-            {
-                self.tracked(replies.drain(..1.min(replies.len())).next())?;
-            }
-            replies
-        };
-        match replies {
-            Ok(replies) => Ok(burst.answers(replies)),
-            Err(error) => Err(failure::of_connection(&error)),
+        let (commands, count) = burst.take_commands(tracking.as_ref());
+        let mut replies = self.wire.ask(&commands, count).await?;
+        if tracking.is_some() {
+            let first = replies.drain(..1.min(replies.len())).next();
+            self.tracked(first.and_then(Reply::into_value))?;
         }
+        Ok(burst.answers(replies))
     }
 
     /// Sends one command of another kind.
@@ -203,8 +179,8 @@ impl Link {
         for word in words {
             command.arg(*word);
         }
-        let reply = self.connection.clone().send_packed_command(&command).await;
-        match reply.map_err(|error| failure::of_connection(&error))? {
+        let replies = self.wire.ask(&command.get_packed_command(), 1).await?;
+        match replies.into_iter().next().and_then(Reply::into_value).unwrap_or_default() {
             Value::ServerError(error) => Err(failure::of_server(&error)),
             value => Ok(value),
         }
@@ -248,8 +224,7 @@ impl Link {
         pipeline.cmd("INFO").arg("replication");
         pipeline.cmd("INFO").arg("stats");
         pipeline.cmd("CONFIG").arg("GET").arg(TABLE_LIMIT);
-        let replies = self.connection.clone().send_packed_commands(&pipeline, 0, 3).await;
-        let mut replies = replies.map_err(|error| failure::of_connection(&error))?.into_iter();
+        let mut replies = ask(&self.wire, &pipeline).await?.into_iter();
         // A server that is busy, or loads its data, says so instead.
         let (replication, stats) = (replies.next(), replies.next());
         let words = |reply: Option<Value>| text(reply.unwrap_or_default()).unwrap_or_default();
@@ -293,47 +268,57 @@ fn is_doubtful(answer: &Answer) -> bool {
     matches!(answer, Answer::Failed(error) if error.code() == "READONLY")
 }
 
-/// What is read from a connection at a time.
-const READ_BYTES_MAX: usize = 64 * 1024;
-
-async fn connect<H>(
-    address: &Address,
-    config: &RedisConfig,
-    hear: Option<H>,
-) -> Result<(MultiplexedConnection, Driver), RedisError>
-where
-    H: Fn(PushInfo) -> Result<(), ()> + Send + Sync + 'static,
-{
-    let stream = TcpStream::connect((&*address.host, address.port)).await?;
-    stream.set_nodelay(true)?;
-    let protocol = if hear.is_some() { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
-    let mut info = RedisConnectionInfo::default()
-        .set_protocol(protocol)
-        .set_db(i64::from(config.database))
-        .set_lib_name("sora", env!("CARGO_PKG_VERSION"));
-    if let Some(user) = &config.user {
-        info = info.set_username(user);
-    }
-    if let Some(password) = &config.password {
-        info = info.set_password(password);
-    }
-    // What bounds a call is the time of the whole call.
-    let mut settings =
-        AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-    if let Some(hear) = hear {
-        settings = settings.set_push_sender(hear);
-    }
-    // The client reads 8 KiB at a time: a reply to many names would be several calls of the system.
-    let stream = BufReader::with_capacity(READ_BYTES_MAX, stream);
-    let (connection, driver) =
-        MultiplexedConnection::new_with_config(&info, stream, settings).await?;
-    Ok((connection, Driver(tokio::spawn(driver))))
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Resp2,
+    /// Servers tell of themselves in this one alone.
+    Resp3,
 }
 
-/// Whether it may be `HELLO` that the server does not know.
-fn is_unknown_protocol(error: &RedisError) -> bool {
-    let is_refused = matches!(error.code(), Some("ERR" | "NOPROTO"));
-    is_refused || error.kind() == redis::ErrorKind::RESP3NotSupported
+/// Connects, says who this is, and takes the database. Within, why the server refuses that.
+async fn connect(
+    address: &Address,
+    config: &RedisConfig,
+    protocol: Protocol,
+    hear: impl Fn(PushInfo) + Send + Sync + 'static,
+) -> Result<Result<(Wire, Driver), ServerError>> {
+    let stream = TcpStream::connect((&*address.host, address.port)).await;
+    let stream = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+    let stream = stream
+        .map_err(|error| failure::unavailable("no server answers").with("cause", error.kind()))?;
+    let (wire, driver) = Wire::open(stream, hear);
+    let mut pipeline = Pipeline::new();
+    match (protocol, &config.password) {
+        (Protocol::Resp3, None) => _ = pipeline.cmd("HELLO").arg(3),
+        (Protocol::Resp3, Some(password)) => {
+            let user = config.user.as_deref().unwrap_or("default");
+            pipeline.cmd("HELLO").arg(3).arg("AUTH").arg(user).arg(password);
+        }
+        (Protocol::Resp2, Some(password)) => {
+            pipeline.cmd("AUTH").arg(&config.user).arg(password);
+        }
+        (Protocol::Resp2, None) => {}
+    }
+    if config.database != 0 {
+        pipeline.cmd("SELECT").arg(config.database);
+    }
+    let must_do = pipeline.len();
+    // Servers before 7.2 do not know these.
+    pipeline.cmd("CLIENT").arg("SETINFO").arg("LIB-NAME").arg("sora");
+    pipeline.cmd("CLIENT").arg("SETINFO").arg("LIB-VER").arg(env!("CARGO_PKG_VERSION"));
+    let replies = ask(&wire, &pipeline).await?;
+    let refused = replies.into_iter().take(must_do).find_map(|reply| match reply {
+        Value::ServerError(error) => Some(error),
+        _ => None,
+    });
+    Ok(refused.map_or(Ok((wire, driver)), Err))
+}
+
+/// Sends commands at once.
+async fn ask(wire: &Wire, pipeline: &Pipeline) -> Result<Vec<Value>> {
+    let replies = wire.ask(&pipeline.get_packed_pipeline(), pipeline.len()).await?;
+    Ok(replies.into_iter().map(|reply| reply.into_value().unwrap_or_default()).collect())
 }
 
 /// `CLIENT TRACKING ON`, without what this connection itself writes.
@@ -363,11 +348,12 @@ fn greeting(speaks_3: bool, is_heard: bool) -> Pipeline {
     pipeline
 }
 
-fn of_opening(error: &RedisError) -> Error {
-    if error.kind() == redis::ErrorKind::AuthenticationFailed {
-        return Error::new(ErrorKind::Unavailable, "Redis refused the user or the password");
-    }
-    failure::unavailable("no server answers").with("cause", error.category())
+fn of_opening(refused: &ServerError) -> Error {
+    let message = match refused.code() {
+        "WRONGPASS" | "NOAUTH" => "Redis refused the user or the password",
+        _ => return failure::of_server(refused),
+    };
+    Error::new(ErrorKind::Unavailable, message)
 }
 
 fn no_run() -> Error {
@@ -388,18 +374,4 @@ fn text(value: Value) -> Result<String> {
 /// A field of `INFO`.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-}
-
-impl Driver {
-    /// Waits until the connection has ended.
-    pub(crate) async fn ended(&mut self) {
-        // A panic of it ends the connection, too.
-        let _ = (&mut self.0).await;
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

@@ -23,8 +23,9 @@ use crate::failure;
 use crate::fetches::Keys;
 use crate::few::Few;
 use crate::lanes::{Admission, Lanes, Part, Waiting};
-use crate::link::{Driver, Link};
+use crate::link::Link;
 use crate::name::Key;
+use crate::wire::Driver;
 
 /// A server. Its connection is opened, watched and opened again by a task of its own; while there is
 /// none, every call fails at once.
@@ -263,13 +264,12 @@ impl Node {
     async fn open(self: &Arc<Self>, number: u64) -> Result<(Link, Driver)> {
         let node = Arc::downgrade(self);
         let hear = move |info: PushInfo| {
-            let node = node.upgrade().ok_or(())?;
+            let Some(node) = node.upgrade() else { return };
             if info.kind == PushKind::Disconnection {
                 node.fall(Some(number), failure::unavailable("the connection was lost"));
             } else {
                 node.ears.hear(info);
             }
-            Ok(())
         };
         let time = Duration::from_millis(self.config.connect_timeout_ms);
         let opening = Link::open(&self.address, &self.config, &self.ears, hear);

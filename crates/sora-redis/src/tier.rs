@@ -143,7 +143,7 @@ impl RedisTier {
                 answers[at] = answer;
             }
         }
-        answers.into_iter().map(Answer::slot).collect()
+        answers.iter().map(Answer::slot).collect()
     }
 
     async fn read_counters(&self, names: &[RemoteName]) -> Result<Vec<u64>> {
@@ -196,7 +196,7 @@ impl Remote for RedisTier {
             }
             _ => Box::pin(async move {
                 let answers = self.ask(asks(names, || What::Fetch)?, deadline).await?;
-                answers.into_iter().map(Answer::slot).collect()
+                answers.as_slice().iter().map(Answer::slot).collect()
             }),
         }
     }
