@@ -13,10 +13,12 @@ use crate::fetches::{Fetch, Fetches};
 use crate::few::Few;
 use crate::name::Key;
 
-/// How many bursts are out at one time: one is on its way while the server answers another, and callers
-/// of a third see their answers. Each has more names than the one before, so that more lanes are for
-/// many callers alone.
-const LANES: usize = 5;
+/// How many bursts are out at one time: some are on their way while the server answers another, and
+/// callers of others see their answers.
+const LANES: usize = 8;
+
+/// For so many names that are out one that waits takes another lane.
+const OUT_FOR_ONE: usize = 5;
 
 /// Room for so many look-ups at least; more take more.
 const ROOM_MIN: usize = 8;
@@ -24,9 +26,9 @@ const ROOM_MIN: usize = 8;
 /// The bursts to one server that are out, and the calls that wait for them.
 ///
 /// A call that finds nothing out goes at once, alone. While something is out, another lane is taken once
-/// three names wait for five that are out: by one call beside another, and by many beside many, so that
-/// few do not go ahead of many who are about to ask. What waits goes together, at the latest when nothing
-/// is out any more: no timer, so nothing is slower when nothing is busy.
+/// one name waits for five that are out: by few calls beside few, and by many beside many, so that few do
+/// not go ahead of many who are about to ask. What waits goes together, at the latest when nothing is out
+/// any more: no timer, so nothing is slower when nothing is busy.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     state: Mutex<State>,
@@ -221,7 +223,7 @@ impl State {
 
     /// Whether names that wait, or come, may go in a lane that is free.
     fn may_open(&self, names: usize) -> bool {
-        self.busy == 0 || self.busy < LANES && 5 * names >= 3 * self.out
+        self.busy == 0 || self.busy < LANES && OUT_FOR_ONE * names >= self.out
     }
 
     /// Gives a lane up in which so many names were out, unless what waits may go in it.
@@ -259,14 +261,19 @@ mod tests {
     #[tokio::test]
     async fn few_do_not_go_ahead_of_many() {
         for (calls, expected) in [
-            // As many again as are out, then three for five; what comes meanwhile goes with them.
-            (&[1, 1, 1, 1, 99][..], &["alone", "alone", "waits", "opens", "waits"][..]),
-            (&[10, 10, 10, 10, 99], &["alone", "alone", "waits", "opens", "waits"]),
-            // No sixth lane.
-            (&[1, 1, 2, 3, 5, 99], &["alone", "alone", "alone", "alone", "alone", "waits"]),
-            (&[10, 6, 9], &["alone", "alone", "waits"]),
-            (&[10, 5, 1, 50], &["alone", "waits", "opens", "waits"]),
-            (&[10, 1, 1], &["alone", "waits", "waits"]),
+            // As long as one is a fifth of all, it goes alone; then two wait for what is out of six.
+            (
+                &[1; 9][..],
+                &["alone", "alone", "alone", "alone", "alone", "alone", "waits", "opens", "waits"]
+                    [..],
+            ),
+            (&[50, 10, 9, 3, 99], &["alone", "alone", "waits", "opens", "waits"]),
+            // No ninth lane.
+            (
+                &[1, 1, 1, 1, 2, 3, 5, 9, 99],
+                &["alone", "alone", "alone", "alone", "alone", "alone", "alone", "alone", "waits"],
+            ),
+            (&[10, 1, 1, 1], &["alone", "waits", "opens", "waits"]),
         ] {
             let lanes = Lanes::new(1_024, 1_024);
             let went: Vec<_> = calls.iter().map(|count| enter(&lanes, *count)).collect();
@@ -280,16 +287,16 @@ mod tests {
         let key = Key::of(&RemoteName::new("s", *b"k")).expect("a name");
         let fetch = || lanes.fetch(&key, Instant::now(), Waker::noop());
         let opens = |()| fetch().expect("few wait").map(|waiting| waiting.opens);
-        // As many again as are out go alone, then three for five.
-        let expected = [None, None, Some(false), Some(true), Some(false), Some(false)];
-        assert_eq!([(); 6].map(opens), expected);
+        // One goes alone beside five, then two wait for what is out of six.
+        assert_eq!([(); 6].map(opens), [None; 6]);
+        assert_eq!([(); 4].map(opens), [Some(false), Some(true), Some(false), Some(false)]);
         assert_eq!(enter(&lanes, 2), "waits");
         assert_eq!([(); 3].map(opens), [Some(false); 3]);
         let full = fetch().map(drop).expect_err("nine names wait at most");
         assert_eq!(full.kind(), ErrorKind::Busy);
         let take = |names| lanes.take(names).iter().map(Part::len).collect::<Vec<_>>();
         assert_eq!([take(0), take(3), take(2)], [[3], [2], [3]]);
-        // One beside the two that went first is too few; beside one it is not.
+        // One beside the six that went first is too few; beside five it is not.
         assert!(take(3).is_empty());
         assert!(lanes.leave(1));
         assert_eq!(take(0), [1]);
@@ -300,16 +307,16 @@ mod tests {
     async fn a_lane_goes_on_with_enough_or_when_nothing_else_is_out() {
         let lanes = Lanes::new(1_024, 1_024);
         assert_eq!(
-            [enter(&lanes, 10), enter(&lanes, 6), enter(&lanes, 3)],
+            [enter(&lanes, 10), enter(&lanes, 6), enter(&lanes, 1)],
             ["alone", "alone", "waits"]
         );
-        // Of the other lane 10 are out, and 3 wait.
+        // Of the other lane 10 are out, and one waits.
         assert!(!lanes.leave(6));
         assert!(lanes.leave(10));
         assert_eq!(lanes.take(0).len(), 1);
-        assert_eq!([enter(&lanes, 2), enter(&lanes, 1)], ["alone", "waits"]);
-        assert!(!lanes.leave(3));
-        assert!(lanes.leave(2));
+        assert_eq!([enter(&lanes, 20), enter(&lanes, 2)], ["alone", "waits"]);
+        assert!(!lanes.leave(1));
+        assert!(lanes.leave(20));
         assert_eq!(lanes.take(0).len(), 1);
         // Nothing waits: the last lane is given up, and the next call goes alone.
         assert_eq!(lanes.take(1).len(), 0);

@@ -96,11 +96,11 @@ async fn more_than_may_wait_is_refused() -> Result<()> {
     let tier = std::sync::Arc::new(connect_with(small).await);
     redis.pause().expect("paused");
     let mut calls = tokio::task::JoinSet::new();
-    for number in 0..13 {
+    for number in 0..17 {
         let tier = tier.clone();
         calls.spawn(async move { fetch(&tier, &format!("k{number}")).await });
     }
-    // Two are out, ten wait.
+    // Six are out, ten wait.
     let first = calls.join_next().await.expect("one").expect("no panic");
     assert_eq!(first.expect_err("too many").kind(), ErrorKind::Busy);
     redis.resume().expect("resumed");
