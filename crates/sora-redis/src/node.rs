@@ -22,7 +22,7 @@ use crate::ears::Ears;
 use crate::failure;
 use crate::fetches::Keys;
 use crate::few::Few;
-use crate::lanes::{Admission, Lanes, Part, Waiting};
+use crate::lanes::{Admission, Count, Lanes, Part, Waiting};
 use crate::link::Link;
 use crate::name::Key;
 use crate::wire::Driver;
@@ -160,7 +160,8 @@ impl Node {
     }
 
     async fn ask_alone(self: &Arc<Self>, asks: Few<Ask>, deadline: Instant) -> Result<Answered> {
-        let _pass = Pass { node: self.clone(), out: asks.len(), has_run: true, is_over: false };
+        let _pass =
+            Pass { node: self.clone(), out: Count::of(&asks), has_run: true, is_over: false };
         let link = self.link()?;
         let refs: Vec<&Ask> = asks.as_slice().iter().collect();
         self.count(refs.len());
@@ -301,8 +302,8 @@ impl Node {
 /// The right to one lane. Dropped, the lane goes to those who wait.
 struct Pass {
     node: Arc<Node>,
-    /// How many names are out in it.
-    out: usize,
+    /// What is out in it.
+    out: Count,
     /// Whether it was seen to run. One that never does is on a runtime that was shut down, which drops
     /// at once what it is to drive.
     has_run: bool,
@@ -311,7 +312,7 @@ struct Pass {
 
 impl Pass {
     fn new(node: &Arc<Node>) -> Self {
-        Self { node: node.clone(), out: 0, has_run: false, is_over: false }
+        Self { node: node.clone(), out: Count::default(), has_run: false, is_over: false }
     }
 
     /// Makes round trips on a task of its own until nothing waits.
@@ -330,7 +331,9 @@ impl Pass {
                 self.is_over = true;
                 return;
             }
-            self.out = parts.iter().map(Part::len).sum();
+            for part in &parts {
+                self.out += part.count();
+            }
             self.node.run(parts).await;
         }
     }

@@ -12,7 +12,7 @@ pub(crate) trait Work: Send + Sync + 'static {
     type Item: Send + 'static;
 
     /// How many lanes calls may take alone before they wait for each other.
-    const ALONE_MAX: usize;
+    fn alone_max(&self) -> usize;
 
     /// Whether one lane more pays, for calls that wait beside so many that are under way.
     fn opens(&self, waiting: usize, under_way: usize) -> bool;
@@ -97,7 +97,7 @@ impl<W: Work> Lanes<W> {
         // Without a runtime nobody could drive what waits.
         let Ok(runtime) = Handle::try_current() else { return Admission::Alone(call, None) };
         let mut state = self.state();
-        if state.busy < self.busy_max.min(W::ALONE_MAX) && state.waiting.is_empty() {
+        if state.busy < self.busy_max.min(self.work.alone_max()) && state.waiting.is_empty() {
             state.busy += 1;
             state.under_way += 1;
             let mut pass = Pass::new(self, runtime);

@@ -101,7 +101,9 @@ impl Work for GroupCommit {
     type Item = Waiting;
 
     /// Two single writes at once would be two commits, which cost more than to wait for one.
-    const ALONE_MAX: usize = 1;
+    fn alone_max(&self) -> usize {
+        1
+    }
 
     /// Another group pays once as many rows wait as are being committed: where a flush is slow that
     /// leaves a few large groups, where it is fast several small ones.

@@ -69,8 +69,12 @@ impl Lookup {
         self.gathers.store(true, Ordering::Relaxed);
     }
 
+    fn gathers(&self) -> bool {
+        self.gathers.load(Ordering::Relaxed)
+    }
+
     fn keys_max(&self) -> usize {
-        let usual = if self.gathers.load(Ordering::Relaxed) { GATHERED_KEYS_MAX } else { KEYS_MAX };
+        let usual = if self.gathers() { GATHERED_KEYS_MAX } else { KEYS_MAX };
         self.keys_max.min(usual)
     }
 }
@@ -100,12 +104,16 @@ impl Work for Lookup {
     type Item = Waiting;
 
     /// Beside others it goes at once, too, as long as a lane is free, but with all that can go: the
-    /// callers of a round trip that has ended come again together.
-    const ALONE_MAX: usize = 1;
+    /// callers of a round trip that has ended come again together. Where hundreds do, the first of them
+    /// does not go alone either.
+    fn alone_max(&self) -> usize {
+        usize::from(!self.gathers())
+    }
 
-    /// Few do not go beside more: with them is cheaper, and they wait for a part of a round trip.
+    /// Few do not go beside more: with them is cheaper, and they wait for a part of a round trip. From
+    /// many on every lane is used, unless fewer round trips are wanted.
     fn opens(&self, waiting: usize, under_way: usize) -> bool {
-        waiting >= under_way || under_way >= MANY
+        waiting >= under_way || under_way >= MANY && !self.gathers()
     }
 
     fn goes_on(&self, waiting: usize, under_way: usize) -> bool {
@@ -127,7 +135,7 @@ impl Work for Lookup {
     }
 
     fn turns_max(&self) -> usize {
-        if self.gathers.load(Ordering::Relaxed) { GATHERED_TURNS_MAX } else { 1 }
+        if self.gathers() { GATHERED_TURNS_MAX } else { 1 }
     }
 
     async fn run(&self, items: Vec<Waiting>) {
