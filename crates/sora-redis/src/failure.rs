@@ -30,6 +30,11 @@ pub(crate) fn lost() -> Error {
         .with_retry(Retry::IfIdempotent)
 }
 
+/// What was not sent, because what was sent before is not answered.
+pub(crate) fn owing() -> Error {
+    Error::new(ErrorKind::Busy, "Redis has too much to answer already")
+}
+
 /// A command that took too long: it may have been done.
 pub(crate) fn timeout(timeout_ms: u64) -> Error {
     Error::new(ErrorKind::Timeout, "Redis did not answer in time")
