@@ -56,6 +56,11 @@ impl Landing {
         }
     }
 
+    /// Lets the load have a task of its own from now on.
+    pub(super) fn let_go(&self) {
+        self.flight.let_go();
+    }
+
     pub(super) fn land(mut self, loaded: Option<(Erased, u64)>, source: Source, keep: Keep) {
         self.is_over = true;
         let space = &self.space;

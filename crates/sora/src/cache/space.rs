@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::panic::Location;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use tokio::time::timeout;
 use tracing::{Instrument, Span};
 
 use super::fence::{Entered, Fence};
-use super::flight::{Flight, Found};
+use super::flight::{Flight, Found, Loading};
 use super::landing::{Keep, Landing, Loaded, LoadedRow, fail_all};
 use super::memory::MemoryTier;
 use super::numbers::{CacheNumbers, Counters, count};
@@ -114,8 +113,17 @@ impl Space {
         };
         let bytes = key.bytes.clone();
         let landing = Landing::new(self, flight.clone(), key.bytes, leads);
-        detach(self.lead_one(table, key.cells, landing, mode, location)).await;
-        let found = deadline::reading(flight.wait()).await;
+        let load = self.lead_one(table, key.cells, landing, mode, location);
+        let found = if self.shares(mode) {
+            let found = async {
+                flight.ride(load).await;
+                flight.wait().await
+            };
+            deadline::reading(found).await
+        } else {
+            detach(load).await;
+            deadline::reading(flight.wait()).await
+        };
         self.or_stale(&bytes, found)
     }
 
@@ -190,7 +198,7 @@ impl Space {
         landing: Landing,
         mode: CacheMode,
         location: &'static Location<'static>,
-    ) -> Boxed {
+    ) -> Loading {
         let (space, table) = (self.clone(), table.clone());
         match self.shares(mode) {
             true => carried(lead_shared(space, table, key, vec![landing], mode, location)),
@@ -304,7 +312,7 @@ fn is_outage(error: &Error) -> bool {
 /// Polls a load once where it is, and has the runtime end what is not done by then: so a store that
 /// answers at once needs no task, and no caller that goes away takes a load with it that others wait
 /// for.
-async fn detach(mut load: Boxed) {
+async fn detach(mut load: Loading) {
     if poll_fn(|context| Poll::Ready(load.as_mut().poll(context))).await.is_ready() {
         return;
     }
@@ -316,7 +324,7 @@ async fn detach(mut load: Boxed) {
 }
 
 /// Lets a load be part of the request and of the span that it is made in, wherever it runs.
-fn carried(load: impl Future<Output = ()> + Send + 'static) -> Boxed {
+fn carried(load: impl Future<Output = ()> + Send + 'static) -> Loading {
     let span = Span::current();
     match request::current().is_none() && span.is_none() {
         // Most have neither; what is wrapped is moved once more.
@@ -324,8 +332,6 @@ fn carried(load: impl Future<Output = ()> + Send + 'static) -> Boxed {
         false => Box::pin(request::carried(load.instrument(span))),
     }
 }
-
-type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Loads rows that processes share.
 async fn lead_shared(

@@ -94,6 +94,16 @@ impl Sorted {
     }
 }
 
+impl Sorted {
+    /// Lets the loads have tasks of their own.
+    fn let_go(&self) {
+        let Self { empty, outdated, leased, theirs, tagged, plain } = self;
+        let rows = [empty, outdated, leased, theirs].into_iter().flatten();
+        let rows = rows.chain(tagged.iter().map(|tagged| &tagged.wanted));
+        rows.chain(plain.iter().map(|(wanted, _)| wanted)).for_each(|it| it.landing.let_go());
+    }
+}
+
 /// A row that was found, and what tags it.
 struct Tagged {
     wanted: Wanted,
@@ -159,6 +169,8 @@ impl Load<'_> {
         if sorted.is_done() {
             return Vec::new();
         }
+        // Other processes wait for leases, and the store is slower.
+        sorted.let_go();
         // Apart, so that the future of a row that is there is small.
         Box::pin(self.load(sorted, read, keep)).await
     }
