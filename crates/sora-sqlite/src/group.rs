@@ -3,6 +3,7 @@
 use sora_core::write::{Change, Target};
 use sora_core::{Error, ErrorKind, Result};
 
+use crate::answer::Answered;
 use crate::bulk::Cache;
 use crate::connection::Link;
 use crate::line::Queued;
@@ -11,18 +12,23 @@ use crate::write::{self, Written};
 /// Runs writes and answers their callers behind the commit. What one of them does wrong is its own
 /// failure alone: a statement that fails undoes only itself, an atomic write is a savepoint, and
 /// when the transaction as a whole is undone by one of them, each is run alone.
-pub(crate) fn run(link: &mut Link, cache: &mut Cache, group: &mut Vec<Queued>) {
+pub(crate) fn run(
+    link: &mut Link,
+    cache: &mut Cache,
+    group: &mut Vec<Queued>,
+    answered: &Answered,
+) {
     let most = group.iter().map(|one| one.write.change.len()).max();
     cache.suit(&link.db, most.unwrap_or(0));
     if let [one] = &group[..] {
         let written = write::run(link, &one.write);
-        return answer(group, [written]);
+        return answer(group, [written], answered);
     }
     match together(link, group) {
-        Together::Done(all) => answer(group, all.into_iter().map(Ok)),
+        Together::Done(all) => answer(group, all.into_iter().map(Ok), answered),
         // All have the same error: nothing was committed, or it is unknown whether it was.
         Together::Failed(error) => {
-            answer(group, std::iter::repeat_with(|| Err(error.clone())));
+            answer(group, std::iter::repeat_with(|| Err(error.clone())), answered);
         }
         Together::Undone => {
             for one in group.drain(..) {
@@ -78,9 +84,10 @@ fn together(link: &mut Link, group: &[Queued]) -> Together {
     }
 }
 
-fn answer(group: &mut Vec<Queued>, all: impl IntoIterator<Item = Result<Written>>) {
-    for (one, written) in group.drain(..).zip(all) {
-        // A caller that is gone has been served all the same.
-        let _ = one.reply.send(written);
-    }
+fn answer(
+    group: &mut Vec<Queued>,
+    all: impl IntoIterator<Item = Result<Written>>,
+    answered: &Answered,
+) {
+    answered.send(group.drain(..).map(|one| one.reply).zip(all));
 }

@@ -4,6 +4,7 @@
 //! memory, reached by one writing connection on a thread of its own and several reading ones.
 
 mod aggregate;
+mod answer;
 mod binder;
 mod bulk;
 mod checkpoint;

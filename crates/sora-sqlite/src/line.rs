@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use sora_core::write::Write;
 use sora_core::{Error, ErrorKind, Result};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
+use crate::answer::{Answer, Answered, Reply, answer};
 use crate::chunk;
 use crate::config::SqliteConfig;
 use crate::deadline::Deadlines;
@@ -27,6 +28,8 @@ pub(crate) struct Line {
     /// Not bounded: only who has the connection sends, and the line itself.
     writer: mpsc::Sender<Job>,
     deadlines: Deadlines,
+    /// Who wrote in a group and is not woken yet.
+    answered: Answered,
     busy_timeout_ms: u32,
     group_writes_max: usize,
     group_rows_max: usize,
@@ -40,7 +43,7 @@ pub(crate) struct Turn(Option<Arc<Line>>);
 #[derive(Debug)]
 pub(crate) struct Queued {
     pub(crate) write: Write,
-    pub(crate) reply: oneshot::Sender<Result<Written>>,
+    pub(crate) reply: Reply<Result<Written>>,
 }
 
 /// What the thread does next.
@@ -70,7 +73,7 @@ struct State {
 enum Entry {
     Write(Queued),
     Once(Job),
-    Turn(oneshot::Sender<Turn>),
+    Turn(Reply<Turn>),
 }
 
 impl Line {
@@ -81,6 +84,7 @@ impl Line {
             places: Semaphore::new(config.queue_max),
             writer,
             deadlines: Deadlines::default(),
+            answered: Answered::default(),
             busy_timeout_ms: config.busy_timeout_ms,
             group_writes_max: config.group_writes_max,
             group_rows_max: config.group_rows_max,
@@ -93,8 +97,10 @@ impl Line {
     ///
     /// [`ErrorKind::Busy`] after the configured time; else only if nothing was written.
     pub(crate) async fn write(self: &Arc<Self>, write: Write) -> Result<Written> {
-        let (reply, answer) = oneshot::channel();
-        self.wait(Entry::Write(Queued { write, reply }), answer).await?
+        let (reply, answer) = answer();
+        let written = self.wait(Entry::Write(Queued { write, reply }), answer).await?;
+        self.answered.wake();
+        written
     }
 
     /// Runs something on the writing thread in its turn; it runs to its end even if nobody waits.
@@ -102,9 +108,9 @@ impl Line {
         self: &Arc<Self>,
         job: impl FnOnce(&mut Worker) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = answer();
         let job: Job = Box::new(move |worker| {
-            if !reply.is_closed() {
+            if !reply.is_over() {
                 let _ = reply.send(job(worker));
             }
         });
@@ -120,7 +126,7 @@ impl Line {
         if let Some(turn) = self.free() {
             return Ok(turn);
         }
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = answer();
         self.wait(Entry::Turn(reply), answer).await
     }
 
@@ -132,7 +138,7 @@ impl Line {
     async fn wait<T>(
         self: &Arc<Self>,
         entry: Entry,
-        mut answer: oneshot::Receiver<T>,
+        mut answer: Answer<T>,
     ) -> Result<T> {
         let mut number = None;
         let mut behind_turn = false;
@@ -141,7 +147,7 @@ impl Line {
             (number, behind_turn) = self.join(&mut entry)?;
         }
         if number.is_some() && !behind_turn {
-            return answer.await.map_err(|_| chunk::gone());
+            return answer.await.ok_or_else(chunk::gone);
         }
         // Apart, so that the future of a write that nobody is in the way of is small.
         Box::pin(async {
@@ -151,7 +157,7 @@ impl Line {
                     self.places.acquire().await.map_err(|_| chunk::gone())?.forget();
                     (number, _) = self.join(&mut entry)?;
                 }
-                (&mut answer).await.map_err(|_| chunk::gone())
+                (&mut answer).await.ok_or_else(chunk::gone)
             });
             if let Some(answered) = waited.await {
                 return answered;
@@ -160,7 +166,7 @@ impl Line {
                 return Err(busy(self.busy_timeout_ms));
             }
             // It was begun at the last moment.
-            answer.await.map_err(|_| chunk::gone())
+            answer.await.ok_or_else(chunk::gone)
         })
         .await
     }
@@ -228,7 +234,7 @@ impl Line {
             match self.next(&mut group) {
                 Next::Group => {
                     let added = group::bytes(&group);
-                    group::run(&mut worker.link, &mut worker.cache, &mut group);
+                    group::run(&mut worker.link, &mut worker.cache, &mut group, &self.answered);
                     worker.look_at_log(added);
                 }
                 Next::Once(job) => {
@@ -341,7 +347,7 @@ impl State {
             }
             let Some((_, Entry::Write(queued))) = self.waiting.pop_front() else { break };
             taken += 1;
-            if !queued.reply.is_closed() {
+            if !queued.reply.is_over() {
                 rows = more;
                 group.push(queued);
             }
