@@ -135,3 +135,113 @@ impl Answered {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    /// Does something when it is woken.
+    struct OnWake<F: Fn() + Send + Sync>(F);
+
+    impl<F: Fn() + Send + Sync + 'static> Wake for OnWake<F> {
+        fn wake(self: Arc<Self>) {
+            (self.0)();
+        }
+    }
+
+    fn poll<T>(
+        answer: &mut Answer<T>,
+        on_wake: impl Fn() + Send + Sync + 'static,
+    ) -> Poll<Option<T>> {
+        let waker = Waker::from(Arc::new(OnWake(on_wake)));
+        Pin::new(answer).poll(&mut Context::from_waker(&waker))
+    }
+
+    #[test]
+    fn all_answers_are_there_before_the_first_caller_is_woken() {
+        let answered = Answered::default();
+        let (replies, answers): (Vec<_>, Vec<_>) = (0..3).map(|_| answer::<i32>()).unzip();
+        let answers = Arc::new(Mutex::new(answers));
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        for at in 0..3 {
+            let (all, seen) = (answers.clone(), seen.clone());
+            let look = move || {
+                let mut all = all.lock().expect("the answers");
+                let taken: Vec<_> = all.drain(..).map(|mut one| poll(&mut one, || {})).collect();
+                seen.lock().expect("the list").push((at, taken));
+            };
+            assert_eq!(poll(&mut answers.lock().expect("the answers")[at], look), Poll::Pending);
+        }
+        answered.send(replies.into_iter().zip([10, 11, 12]));
+        let all = [10, 11, 12].map(|answer| Poll::Ready(Some(answer)));
+        // The first to be woken finds all of them; the others are woken in turn.
+        let expected = vec![(0, all.to_vec()), (1, vec![]), (2, vec![])];
+        assert_eq!(*seen.lock().expect("the list"), expected);
+    }
+
+    #[test]
+    fn who_is_woken_wakes_the_others_and_each_is_woken_once() {
+        let answered = Arc::new(Answered::default());
+        let (replies, mut answers): (Vec<_>, Vec<_>) = (0..4).map(|_| answer::<i32>()).unzip();
+        let woken = Arc::new(Mutex::new(Vec::new()));
+        for (at, one) in answers.iter_mut().enumerate() {
+            let (answered, woken) = (answered.clone(), woken.clone());
+            let help = move || {
+                woken.lock().expect("the list").push(at);
+                // As its caller does; within the first call all others are woken.
+                answered.wake();
+                woken.lock().expect("the list").push(at);
+            };
+            assert_eq!(poll(one, help), Poll::Pending);
+        }
+        // Who is gone is not woken.
+        drop(answers.remove(2));
+        answered.send(replies.into_iter().zip(0..));
+        assert_eq!(*woken.lock().expect("the list"), [0, 1, 3, 3, 1, 0]);
+    }
+
+    #[test]
+    fn an_end_that_is_gone_is_noticed_by_the_other() {
+        let woken = Arc::new(AtomicUsize::new(0));
+        let (reply, mut waits) = answer::<i32>();
+        let count = woken.clone();
+        let wake = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        assert_eq!(poll(&mut waits, wake), Poll::Pending);
+        drop(reply);
+        assert_eq!(woken.load(Ordering::Relaxed), 1);
+        assert_eq!(poll(&mut waits, || {}), Poll::Ready(None));
+
+        let (reply, waits) = answer::<i32>();
+        assert!(!reply.is_over());
+        drop(waits);
+        assert!(reply.is_over());
+        assert_eq!(reply.send(5), Err(5));
+
+        // An answer that nobody takes is dropped with the end of whoever waited.
+        let (reply, waits) = answer::<Arc<()>>();
+        let value = Arc::new(());
+        reply.send(value.clone()).expect("somebody waits");
+        drop(waits);
+        assert_eq!(Arc::strong_count(&value), 1);
+    }
+
+    #[test]
+    fn the_last_waker_counts() {
+        let (reply, mut waits) = answer::<i32>();
+        assert_eq!(poll(&mut waits, || panic!("another waker took its place")), Poll::Pending);
+        let woken = Arc::new(AtomicUsize::new(0));
+        let count = woken.clone();
+        let wake = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        assert_eq!(poll(&mut waits, wake), Poll::Pending);
+        reply.send(7).expect("somebody waits");
+        assert_eq!(woken.load(Ordering::Relaxed), 1);
+        assert_eq!(poll(&mut waits, || {}), Poll::Ready(Some(7)));
+    }
+}

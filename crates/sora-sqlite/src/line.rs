@@ -135,11 +135,7 @@ impl Line {
         self.writer.send(job).map_err(|_| chunk::gone())
     }
 
-    async fn wait<T>(
-        self: &Arc<Self>,
-        entry: Entry,
-        mut answer: Answer<T>,
-    ) -> Result<T> {
+    async fn wait<T>(self: &Arc<Self>, entry: Entry, mut answer: Answer<T>) -> Result<T> {
         let mut number = None;
         let mut behind_turn = false;
         let mut entry = Some(entry);

@@ -2,8 +2,8 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::Poll;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake};
 
 use sora_core::provider::{DynProvider, SessionOptions};
 use sora_core::write::{OnConflict, Outcome, Target, Write, WriteReport};
@@ -95,6 +95,47 @@ async fn writes_that_wait_together_are_one_commit() {
     assert_eq!(words(&all), ["Inserted"; 20]);
     assert_eq!(commits(&store), before + 1);
     assert_eq!(read(&store.sqlite, &all_rows(&binding)).await.expect("read").len(), 20);
+}
+
+/// Says on a channel that it was woken, and waits to be told to go on, if it has somebody to tell it.
+struct Halting(mpsc::Sender<usize>, usize, Option<Mutex<mpsc::Receiver<()>>>);
+
+impl Wake for Halting {
+    fn wake(self: Arc<Self>) {
+        self.0.send(self.1).expect("the test runs");
+        if let Some(go_on) = &self.2 {
+            go_on.lock().expect("the channel").recv().expect("told to go on");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_is_answered_wakes_the_others_of_its_group() {
+    let store = Store::new().await;
+    let binding = ids(&store.sqlite).await;
+    let session =
+        DynProvider::open(&store.sqlite, SessionOptions::default()).await.expect("a session");
+    let (woken, who) = mpsc::channel();
+    let (go_on, told) = mpsc::channel();
+    let mut told = Some(Mutex::new(told));
+    let mut waiting: Vec<Writing<'_>> = Vec::new();
+    for id in 0..3 {
+        let mut one: Writing<'_> = Box::pin(write(&store.sqlite, rows(&binding, [id])));
+        let waker = Arc::new(Halting(woken.clone(), waiting.len(), told.take())).into();
+        assert!(one.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        waiting.push(one);
+    }
+    session.rollback().await.expect("rolled back");
+    // The thread that wrote is held by the first waker, and comes to no other.
+    assert_eq!(who.recv(), Ok(0));
+    assert_eq!(who.try_recv(), Err(mpsc::TryRecvError::Empty));
+    let first = waiting.remove(0).await.expect("written");
+    assert_eq!(outcomes(&first), ["Inserted"]);
+    assert_eq!([who.try_recv(), who.try_recv()], [Ok(1), Ok(2)]);
+    go_on.send(()).expect("the thread waits");
+    for one in waiting {
+        assert_eq!(outcomes(&one.await.expect("written")), ["Inserted"]);
+    }
 }
 
 #[tokio::test]
