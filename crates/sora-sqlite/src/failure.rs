@@ -86,6 +86,13 @@ pub(crate) fn commit_error(error: rusqlite::Error) -> Error {
     }
 }
 
+/// Whether a statement that was a transaction of its own is undone for certain, and may be run again
+/// to learn why: not if flushing failed, and not if it has waited for a lock in vain.
+pub(crate) fn is_undone(error: &rusqlite::Error) -> bool {
+    let may_not = [ffi::SQLITE_IOERR, ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED];
+    code_of(error).is_none_or(|code| !may_not.contains(&(code & 0xff)))
+}
+
 fn constraint(code: i32, text: &str) -> Error {
     let subject = text.split_once(": ").map(|(_, subject)| subject);
     let (kind, message) = match code {

@@ -1,5 +1,7 @@
 //! Runs a write on the writing connection.
 
+use std::sync::Arc;
+
 use rusqlite::{CachedStatement, Connection};
 use sora_core::write::{Change, Effect, OnConflict, Outcome, Target, Write, WriteReport};
 use sora_core::{BufferedRow, Error, ErrorKind, Result, Retry, RowBuffer, Statement};
@@ -8,7 +10,7 @@ use sora_sql::{change, exists, render, write_shape};
 use crate::binder::Binder;
 use crate::bulk::key_order;
 use crate::connection::Link;
-use crate::failure::{commit_error, name_conflict, store_error};
+use crate::failure::{commit_error, is_undone, name_conflict, store_error};
 use crate::native;
 use crate::row::SteppedRow;
 use crate::statements::Statements;
@@ -26,6 +28,9 @@ pub(crate) struct Written {
 ///
 /// Only if nothing was committed.
 pub(crate) fn run(link: &mut Link, write: &Write) -> Result<Written> {
+    if let Some(written) = at_once(link, write) {
+        return written;
+    }
     let rows = write.change.len();
     let failure = match in_transaction(link, write, 0, rows) {
         Ok(written) => return Ok(written),
@@ -95,6 +100,32 @@ enum Failure {
     Statement(Error),
 }
 
+/// Runs the statement of a single row as a transaction of its own: to begin one and to end it takes
+/// two statements more. None if that cannot be, or if nothing was committed and it takes a
+/// transaction to tell what became of the row.
+fn at_once(link: &mut Link, write: &Write) -> Option<Result<Written>> {
+    let tells_all = match &write.change {
+        Change::Insert { .. } => true,
+        Change::Update { check_version, .. } => !check_version,
+        _ => false,
+    };
+    if !tells_all || write.change.len() != 1 || write.returning.is_some() {
+        return None;
+    }
+    let Link { db, statements } = link;
+    let text = text_of(write, statements);
+    let mut statement = db.prepare_cached(&text).ok()?;
+    let mut binder = Binder::new(&mut statement);
+    change::<sora_sql::Sqlite, _>(write, row_of(&write.change, 0), &mut binder);
+    binder.finish().ok()?;
+    let pass = Pass::new(write);
+    match statement.raw_execute() {
+        Ok(changed) => Some(Ok(pass.alone(changed as u64))),
+        Err(error) if is_undone(&error) => None,
+        Err(error) => Some(Err(pass.at(commit_error(error)))),
+    }
+}
+
 fn in_transaction(
     link: &mut Link,
     write: &Write,
@@ -113,6 +144,16 @@ fn in_transaction(
             Err(Failure::Statement(error))
         }
     }
+}
+
+fn text_of(write: &Write, statements: &mut Statements) -> Arc<str> {
+    statements.text(
+        |shape| write_shape::<sora_sql::Sqlite>(write, false, shape),
+        || {
+            let first = row_of(&write.change, 0);
+            render::<sora_sql::Sqlite>(|out| change::<sora_sql::Sqlite, _>(write, first, out))
+        },
+    )
 }
 
 /// Runs each row in a transaction of its own, so that one cannot undo another.
@@ -160,13 +201,7 @@ impl<'a> Pass<'a> {
             return native_alone(&link.db, statement, write);
         }
         let Link { db, statements } = link;
-        let text = statements.text(
-            |shape| write_shape::<sora_sql::Sqlite>(write, false, shape),
-            || {
-                let first = row_of(&write.change, 0);
-                render::<sora_sql::Sqlite>(|out| change::<sora_sql::Sqlite, _>(write, first, out))
-            },
-        );
+        let text = text_of(write, statements);
         self.report.outcomes.reserve_exact(end - start);
         let whole = start == 0 && end == write.change.len();
         let order = if whole { key_order(db, write) } else { None };
@@ -245,6 +280,18 @@ impl<'a> Pass<'a> {
             }
         }
         failed.map_or(Ok(changed), Err)
+    }
+
+    /// The end of a pass of one row, which needs no other look at the table.
+    fn alone(mut self, changed: u64) -> Written {
+        let (outcome, affected) = match (&self.write.change, changed) {
+            (Change::Insert { .. }, 0) => (Outcome::Applied(Effect::Unchanged), 0),
+            (_, 0) => (Outcome::Applied(Effect::Missing), 0),
+            (_, changed) => self.changed(changed),
+        };
+        self.report.affected = affected;
+        self.report.outcomes.push(outcome);
+        Written { report: self.report, rows: self.rows }
     }
 
     fn changed(&self, changed: u64) -> (Outcome, u64) {
