@@ -12,7 +12,7 @@ use sora_sqlite::{Sqlite, SqliteConfig};
 
 use crate::support::{
     Store, all_rows, bind, delete, fill, found, insert, lines, outcomes, patch, read, read_inside,
-    rows_of, update, visible,
+    rows_of, visible,
 };
 
 async fn ids(sqlite: &Sqlite) -> Arc<Binding> {
@@ -20,7 +20,7 @@ async fn ids(sqlite: &Sqlite) -> Arc<Binding> {
     bind(sqlite, schema.build().expect("a schema")).await
 }
 
-fn rows(binding: &Arc<Binding>, ids: impl IntoIterator<Item = i64>) -> Write {
+pub(crate) fn rows(binding: &Arc<Binding>, ids: impl IntoIterator<Item = i64>) -> Write {
     let rows: Vec<[Value; 1]> = ids.into_iter().map(|id| [Value::I64(id)]).collect();
     let rows: Vec<&[Value]> = rows.iter().map(|row| &row[..]).collect();
     insert(binding, &rows, OnConflict::Fail)
@@ -28,7 +28,7 @@ fn rows(binding: &Arc<Binding>, ids: impl IntoIterator<Item = i64>) -> Write {
 
 type Writing<'a> = Pin<Box<dyn Future<Output = Result<WriteReport>> + Send + 'a>>;
 
-async fn write(provider: &dyn DynProvider, write: Write) -> Result<WriteReport> {
+pub(crate) async fn write(provider: &dyn DynProvider, write: Write) -> Result<WriteReport> {
     provider.write(&write, &mut RowBuffer::new(0)).await
 }
 
@@ -42,7 +42,10 @@ async fn poll_once<T>(future: &mut Pin<Box<dyn Future<Output = T> + Send + '_>>)
 
 /// Has writes wait behind a session, so that they stand together when it ends, and returns what
 /// became of each.
-async fn behind_session(sqlite: &Sqlite, writes: Vec<Write>) -> Vec<Result<WriteReport>> {
+pub(crate) async fn behind_session(
+    sqlite: &Sqlite,
+    writes: Vec<Write>,
+) -> Vec<Result<WriteReport>> {
     let session = DynProvider::open(sqlite, SessionOptions::default()).await.expect("a session");
     let mut waiting: Vec<Writing<'_>> = Vec::new();
     for one in writes {
@@ -60,7 +63,7 @@ async fn behind_session(sqlite: &Sqlite, writes: Vec<Write>) -> Vec<Result<Write
 }
 
 /// The frames of the write-ahead log that end a commit (<https://sqlite.org/fileformat2.html#walformat>).
-fn commits(store: &Store) -> usize {
+pub(crate) fn commits(store: &Store) -> usize {
     let log = std::fs::read(format!("{}-wal", store.path().display())).unwrap_or_default();
     let word = |bytes: &[u8], at: usize| {
         u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
@@ -73,7 +76,7 @@ fn commits(store: &Store) -> usize {
     frames.filter(|frame| word(frame, 8) == salt && word(frame, 4) > 0).count()
 }
 
-fn words(all: &[Result<WriteReport>]) -> Vec<String> {
+pub(crate) fn words(all: &[Result<WriteReport>]) -> Vec<String> {
     let word = |written: &Result<WriteReport>| match written {
         Ok(report) => {
             let words = outcomes(report);
@@ -246,75 +249,6 @@ async fn what_undoes_the_whole_transaction_fails_only_its_own_caller() {
     let all = behind_session(&store.sqlite, writes).await;
     assert_eq!(words(&all), ["Inserted", "all Constraint", "all Constraint", "Inserted"]);
     assert_eq!(store.rows("SELECT group_concat(id ORDER BY id) FROM t"), ["1,2"]);
-}
-
-/// A row of its own is a transaction by its statement alone, where one of a group is inside another's.
-#[tokio::test]
-async fn a_lone_write_ends_as_it_does_in_a_group() {
-    let schema = "CREATE TABLE parent (id INTEGER PRIMARY KEY); INSERT INTO parent VALUES (1), (2);
-         CREATE TABLE t (id INTEGER PRIMARY KEY, parent INTEGER NOT NULL REFERENCES parent(id)
-         DEFERRABLE INITIALLY DEFERRED, CHECK (id < 90)) STRICT;
-         CREATE TRIGGER no BEFORE INSERT ON t WHEN new.id = 13
-         BEGIN SELECT RAISE(ROLLBACK, 'unlucky'); END;
-         INSERT INTO t VALUES (1, 1);
-         CREATE TABLE free (id INTEGER PRIMARY KEY)";
-    let row =
-        |id: i64, parent: Option<i64>| [Value::I64(id), parent.map_or(Value::Null, Value::I64)];
-    let replace = OnConflict::Update([0].into());
-    // Whether it is an update, what is written, and what became of it.
-    for (is_update, row, on_conflict, expected) in [
-        (false, row(2, Some(1)), OnConflict::Fail, "Inserted"),
-        (false, row(1, Some(1)), OnConflict::Fail, "Conflict"),
-        (false, row(1, Some(1)), OnConflict::Ignore, "Unchanged"),
-        (false, row(1, Some(2)), replace.clone(), "Upserted"),
-        (false, row(3, Some(1)), replace, "Upserted"),
-        (false, row(2, Some(9)), OnConflict::Fail, "all Constraint"),
-        (false, row(2, None), OnConflict::Fail, "Constraint"),
-        (false, row(99, Some(1)), OnConflict::Fail, "Constraint"),
-        (false, row(13, Some(1)), OnConflict::Fail, "all Constraint"),
-        (true, row(1, Some(2)), OnConflict::Fail, "Updated"),
-        (true, row(5, Some(1)), OnConflict::Fail, "Missing"),
-    ] {
-        for atomic in [false, true] {
-            let mut ends = Vec::new();
-            for is_alone in [true, false] {
-                let store = Store::new().await;
-                store.sql(schema);
-                let (t, free) =
-                    (found(&store.sqlite, "t").await, found(&store.sqlite, "free").await);
-                let mut one = match is_update {
-                    true => update(&t, &[&row], false),
-                    false => insert(&t, &[&row], on_conflict.clone()),
-                };
-                one.atomic = atomic;
-                let before = commits(&store);
-                let end = match is_alone {
-                    true => write(&store.sqlite, one).await,
-                    false => {
-                        behind_session(&store.sqlite, vec![one, rows(&free, [1])]).await.remove(0)
-                    }
-                };
-                let at = format!("{row:?} {on_conflict:?} atomic {atomic} alone {is_alone}");
-                assert_eq!(words(std::slice::from_ref(&end)), [expected], "{at}");
-                let is_written = ["Inserted", "Upserted", "Updated"].contains(&expected);
-                if is_alone {
-                    assert_eq!(commits(&store) - before, usize::from(is_written), "{at}");
-                }
-                // Nothing is left open.
-                assert_eq!(
-                    words(&[write(&store.sqlite, rows(&free, [2])).await]),
-                    ["Inserted"],
-                    "{at}"
-                );
-                let said = match end {
-                    Ok(report) => format!("{:?} {}", outcomes(&report), report.affected),
-                    Err(error) => format!("{error} {:?} {:?}", error.retry(), error.constraint()),
-                };
-                ends.push((said, store.rows("SELECT id || '|' || parent FROM t")));
-            }
-            assert_eq!(ends[0], ends[1], "{row:?} {on_conflict:?} atomic {atomic}");
-        }
-    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod support;
 
+mod alone;
 mod bulk;
 mod conformance;
 mod describe;
