@@ -92,10 +92,11 @@ impl Gauge {
         self.fast_wanted.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes note of one that began at a time and has just ended, wherever it ran.
-    pub(crate) fn note(&self, config: &SqliteConfig, start_us: u64) {
-        let took_us = config.clock.now_us().saturating_sub(start_us);
-        self.take(took_us <= config.inline_us_max);
+    /// Takes note of one that began at a time and has just ended, wherever it ran; returns the time.
+    pub(crate) fn note(&self, config: &SqliteConfig, start_us: u64) -> u64 {
+        let now_us = config.clock.now_us();
+        self.take(now_us.saturating_sub(start_us) <= config.inline_us_max);
+        now_us
     }
 
     fn take(&self, was_fast: bool) {

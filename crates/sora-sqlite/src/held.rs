@@ -79,6 +79,21 @@ impl Held {
         (done.is_ok() || !self.bound.is_passed()).then_some(done)
     }
 
+    /// Runs small reads in one transaction, if it is more than one, so that all see the same.
+    pub(crate) fn together(&mut self, is_many: bool, run: impl FnOnce(&mut Self)) {
+        if !is_many {
+            return run(self);
+        }
+        // Where it cannot begin, each has one of its own.
+        let _ = self.say("BEGIN");
+        let transaction = Transaction(self);
+        run(transaction.0);
+    }
+
+    fn say(&self, statement: &str) -> rusqlite::Result<usize> {
+        self.pair.borrow_owner().prepare_cached(statement)?.execute(())
+    }
+
     fn run(
         &mut self,
         read: &Read,
@@ -99,6 +114,19 @@ impl Held {
             let _ = read::step(statement, read, pulled, &mut gate)?;
             Ok(gate.report())
         })
+    }
+}
+
+/// A transaction that ends with this, whatever happens: an open one would see what was, for ever.
+struct Transaction<'a>(&'a mut Held);
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        let is_over = |held: &Held| held.pair.borrow_owner().is_autocommit();
+        if !is_over(self.0) && self.0.say("COMMIT").is_err() && !is_over(self.0) {
+            // It has written nothing.
+            let _ = self.0.say("ROLLBACK");
+        }
     }
 }
 
@@ -131,7 +159,7 @@ fn held<'l, 'c>(
 }
 
 /// Whether a read is of one key and of nothing else, so that table and columns are its shape.
-fn is_lookup(read: &Read) -> bool {
+pub(crate) fn is_lookup(read: &Read) -> bool {
     matches!(&read.access, Access::Keys(keys) if keys.len() == 1)
         && read.output == Output::Rows
         && read.filter.is_empty()

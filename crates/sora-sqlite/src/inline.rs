@@ -1,10 +1,14 @@
 //! Small reads on the thread of their caller.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Poll, ready};
 
 use rusqlite::Connection;
 use sora_core::read::{Access, Output, Pace, Read};
+use tokio::task::coop;
 
 use crate::config::Clock;
 use crate::held::Held;
@@ -23,6 +27,10 @@ pub(crate) enum Small {
     /// A few rows. Whether an index finds them is seen when it is run.
     Page,
 }
+
+/// A task has used up its part of the runtime's time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UsedUp;
 
 /// By when what runs inline must be over. What is not is stopped, and runs on a thread instead.
 #[derive(Clone, Debug)]
@@ -60,6 +68,12 @@ impl Pool {
     pub(crate) fn free(&self) -> Option<MutexGuard<'_, Held>> {
         self.links.iter().find_map(|link| link.try_lock().ok())
     }
+
+    /// The same, if possible the one of a number.
+    pub(crate) fn free_at(&self, number: usize) -> Option<MutexGuard<'_, Held>> {
+        let own = self.links.get(number).and_then(|link| link.try_lock().ok());
+        own.or_else(|| self.free())
+    }
 }
 
 impl Small {
@@ -77,13 +91,29 @@ impl Small {
         }
     }
 
-    /// What it takes of the 128 units that tokio gives a task for each poll, so that inline reads in
+    /// Takes its part of the 128 units that tokio gives a task for each poll, so that inline reads in
     /// a loop let other tasks run. A runtime may poll a task twice between two polls of another one.
-    pub(crate) fn units(self) -> u32 {
-        match self {
+    ///
+    /// # Errors
+    ///
+    /// If they are used up and it does not wait: others must run first.
+    #[inline]
+    pub(crate) async fn spend(self, waits: bool) -> Result<(), UsedUp> {
+        let mut left = match self {
             Self::Lookup => 2,
             Self::Page => 64,
-        }
+        };
+        poll_fn(|context| {
+            while left > 0 {
+                if !waits && !coop::has_budget_remaining() {
+                    return Poll::Ready(Err(UsedUp));
+                }
+                ready!(pin!(coop::consume_budget()).poll(context));
+                left -= 1;
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
     }
 }
 

@@ -18,6 +18,7 @@ mod ensure;
 mod explain;
 mod failure;
 mod functions;
+mod gathering;
 mod gauge;
 mod group;
 mod held;

@@ -19,6 +19,7 @@ use crate::chunk;
 use crate::config::{Place, SqliteConfig};
 use crate::connection::{Link, Role};
 use crate::failure::store_error;
+use crate::gathering::{Gatherings, is_of_one_key};
 use crate::gauge::{Gauges, Place as GaugePlace};
 use crate::held::Held;
 use crate::inline::{Pool, Small};
@@ -33,8 +34,9 @@ use crate::{describe, ensure, explain, negotiate};
 /// One connection writes, on a thread of its own, first come first served: writes that wait together
 /// are committed together, a session has the connection for itself. Look-ups by key, and pages of up to
 /// 128 rows whose query has shown to be fast, run on the thread of their caller while they are;
-/// everything else on reading threads, first come first served. A database in memory has one connection
-/// for all.
+/// everything else on reading threads, first come first served. Where many tasks of a runtime look up
+/// single keys at once, those of a thread read them together, in one transaction. A database in memory
+/// has one connection for all.
 ///
 /// Its futures need no runtime of their own. Dropping one that reads stops the statement; one that
 /// has begun to write is done to its end, one that has not is not begun. Dropping the last handle
@@ -53,6 +55,7 @@ pub(crate) struct Shared {
     readers: Option<mpsc::Sender<Job>>,
     reading: Threads,
     inline: Pool,
+    gatherings: Gatherings,
     /// Who waits for the writing connection.
     line: Arc<Line>,
     _writing: Threads,
@@ -96,6 +99,7 @@ impl Sqlite {
             readers: None,
             reading: Threads(Vec::new()),
             inline: Pool::new(links),
+            gatherings: Gatherings::new(Pool::links_wanted()),
             line: Arc::new(Line::new(&config, writer)),
             _writing: Threads(vec![thread]),
             config,
@@ -193,6 +197,24 @@ impl Shared {
         Err(Error::new(ErrorKind::ReadOnly, message).with("database", &*self.config))
     }
 
+    /// Runs a small read on this thread; `None` if it is to run on another.
+    #[inline]
+    async fn read_small(
+        &self,
+        read: &Read,
+        (small, place): (Small, GaugePlace),
+        sink: &mut dyn RowSink,
+    ) -> Option<Result<ReadReport>> {
+        let is_page = small == Small::Page;
+        if (!is_page && self.gatherings.is_open()) || small.spend(is_page).await.is_err() {
+            if is_of_one_key(read) {
+                return self.read_gathered(read, sink).await;
+            }
+            let _ = small.spend(true).await;
+        }
+        self.read_inline(read, (small, place), sink)
+    }
+
     /// Runs a small read here and now, if a connection is free and it ends in time; `None` if not.
     fn read_inline(
         &self,
@@ -218,6 +240,27 @@ impl Shared {
         None
     }
 
+    /// Has a look-up wait for a turn of the other tasks, and runs it with theirs; `None` if it is to
+    /// run on a thread.
+    async fn read_gathered(
+        &self,
+        read: &Read,
+        sink: &mut dyn RowSink,
+    ) -> Option<Result<ReadReport>> {
+        let (gathering, number) = self.gatherings.here();
+        let ticket = gathering.put_down(read, &self.config)?;
+        let gauge = self.gauges.at(GaugePlace::Lookups);
+        for _ in 0..GATHERED_TURNS_MAX {
+            tokio::task::yield_now().await;
+            if ticket.turn(&self.config, gauge, || self.inline.free_at(number)) {
+                let answer = ticket.answer().await;
+                let _ = Small::Lookup.spend(true).await;
+                return answer.deliver(sink);
+            }
+        }
+        None
+    }
+
     /// Runs a read on a thread, and pushes what it sends into the sink.
     async fn read_on_thread(
         &self,
@@ -237,6 +280,9 @@ impl Shared {
         chunk::receive(receiver, sink).await
     }
 }
+
+/// Turns of the other tasks that a look-up waits for a connection.
+const GATHERED_TURNS_MAX: usize = 4;
 
 /// Waits for a place in the queue.
 ///
@@ -298,10 +344,8 @@ impl Provider for Sqlite {
             && shared.config.inline_us_max > 0
             && shared.gauges.at(place).is_inline()
         {
-            for _ in 0..small.units() {
-                tokio::task::coop::consume_budget().await;
-            }
-            if let Some(done) = shared.read_inline(read, (small, place), sink) {
+            let done = shared.read_small(read, (small, place), sink).await;
+            if let Some(done) = done {
                 return done;
             }
         }

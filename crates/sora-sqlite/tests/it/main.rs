@@ -10,6 +10,7 @@ mod conformance;
 mod describe;
 mod differential;
 mod ensure;
+mod gathering;
 mod groups;
 mod log;
 mod open;
