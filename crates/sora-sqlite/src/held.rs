@@ -67,6 +67,7 @@ impl Held {
 
     /// Pushes the rows of a small read into a sink, as [`read::run`] does. `None` if it was stopped
     /// because the time was over, which is looked at now and then.
+    #[inline]
     pub(crate) fn run_until(
         &mut self,
         until_us: u64,

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Poll, ready};
+use std::task::Poll;
 
 use rusqlite::Connection;
 use sora_core::read::{Access, Output, Pace, Read};
@@ -98,22 +98,21 @@ impl Small {
     ///
     /// If they are used up and it does not wait: others must run first.
     #[inline]
-    pub(crate) async fn spend(self, waits: bool) -> Result<(), UsedUp> {
+    pub(crate) fn spend(self, waits: bool) -> impl Future<Output = Result<(), UsedUp>> {
         let mut left = match self {
             Self::Lookup => 2,
             Self::Page => 64,
         };
-        poll_fn(|context| {
+        poll_fn(move |context| {
             while left > 0 {
-                if !waits && !coop::has_budget_remaining() {
-                    return Poll::Ready(Err(UsedUp));
+                match pin!(coop::consume_budget()).poll(context) {
+                    Poll::Ready(()) => left -= 1,
+                    Poll::Pending if waits => return Poll::Pending,
+                    Poll::Pending => return Poll::Ready(Err(UsedUp)),
                 }
-                ready!(pin!(coop::consume_budget()).poll(context));
-                left -= 1;
             }
             Poll::Ready(Ok(()))
         })
-        .await
     }
 }
 

@@ -197,24 +197,6 @@ impl Shared {
         Err(Error::new(ErrorKind::ReadOnly, message).with("database", &*self.config))
     }
 
-    /// Runs a small read on this thread; `None` if it is to run on another.
-    #[inline]
-    async fn read_small(
-        &self,
-        read: &Read,
-        (small, place): (Small, GaugePlace),
-        sink: &mut dyn RowSink,
-    ) -> Option<Result<ReadReport>> {
-        let is_page = small == Small::Page;
-        if (!is_page && self.gatherings.is_open()) || small.spend(is_page).await.is_err() {
-            if is_of_one_key(read) {
-                return self.read_gathered(read, sink).await;
-            }
-            let _ = small.spend(true).await;
-        }
-        self.read_inline(read, (small, place), sink)
-    }
-
     /// Runs a small read here and now, if a connection is free and it ends in time; `None` if not.
     fn read_inline(
         &self,
@@ -344,7 +326,18 @@ impl Provider for Sqlite {
             && shared.config.inline_us_max > 0
             && shared.gauges.at(place).is_inline()
         {
-            let done = shared.read_small(read, (small, place), sink).await;
+            let is_page = small == Small::Page;
+            let is_wanted =
+                (!is_page && shared.gatherings.is_open()) || small.spend(is_page).await.is_err();
+            let done = if is_wanted && is_of_one_key(read) {
+                // Apart, as the last.
+                Box::pin(shared.read_gathered(read, sink)).await
+            } else {
+                if is_wanted {
+                    let _ = small.spend(true).await;
+                }
+                shared.read_inline(read, (small, place), sink)
+            };
             if let Some(done) = done {
                 return done;
             }
