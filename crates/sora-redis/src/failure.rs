@@ -32,7 +32,7 @@ pub(crate) fn lost() -> Error {
 
 /// What was not sent, because what was sent before is not answered.
 pub(crate) fn owing() -> Error {
-    Error::new(ErrorKind::Busy, "Redis has too much to answer already")
+    Error::new(ErrorKind::Busy, "Redis owes too many replies: ask again later, or less at once")
 }
 
 /// A command that took too long: it may have been done.

@@ -106,7 +106,11 @@ async fn a_thousand_misses_ask_the_servers_a_few_times() {
     let scene = Scene::new().await;
     let before = scene.items.cache_numbers().expect("cached");
     let (trips, queries) = scene.at_once(vec![7; 1_000]).await;
-    assert!(trips <= 32 && queries == 1, "{trips} round trips and {queries} queries for one key");
+    // Its look-up, its lease and its fill; on a busy machine one more was seen now and then.
+    assert!(
+        (3..=4).contains(&trips) && queries == 1,
+        "one key: {trips} round trips, {queries} queries"
+    );
     let numbers = scene.items.cache_numbers().expect("cached");
     assert_eq!((numbers.loads - before.loads, numbers.remote_fills - before.remote_fills), (1, 1));
     for round in 1..3 {
