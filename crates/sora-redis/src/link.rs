@@ -58,13 +58,13 @@ impl Link {
         let opened = match connect(address, config, Protocol::Resp3, hear.clone()).await? {
             Ok((wire, driver)) => (wire, driver, true),
             // An old server, or a proxy.
-            Err(refused) if matches!(refused.code(), "ERR" | "NOPROTO") => {
+            Err(Refused::Greeting(error)) if matches!(error.code(), "ERR" | "NOPROTO") => {
                 match connect(address, config, Protocol::Resp2, hear).await? {
                     Ok((wire, driver)) => (wire, driver, false),
-                    Err(refused) => return Err(of_opening(&refused)),
+                    Err(refused) => return Err(refused.error(config)),
                 }
             }
-            Err(refused) => return Err(of_opening(&refused)),
+            Err(refused) => return Err(refused.error(config)),
         };
         let (wire, driver, speaks_3) = opened;
         let is_heard = ears.is_heard();
@@ -276,13 +276,20 @@ enum Protocol {
     Resp3,
 }
 
+/// What a server refused when a connection was opened.
+enum Refused {
+    /// Who this is, and what is spoken.
+    Greeting(ServerError),
+    Database,
+}
+
 /// Connects, says who this is, and takes the database. Within, why the server refuses that.
 async fn connect(
     address: &Address,
     config: &RedisConfig,
     protocol: Protocol,
     hear: impl Fn(PushInfo) + Send + Sync + 'static,
-) -> Result<Result<(Wire, Driver), ServerError>> {
+) -> Result<Result<(Wire, Driver), Refused>> {
     let stream = TcpStream::connect((&*address.host, address.port)).await;
     let stream = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
     let stream = stream
@@ -300,6 +307,7 @@ async fn connect(
         }
         (Protocol::Resp2, None) => {}
     }
+    let greetings = pipeline.len();
     if config.database != 0 {
         pipeline.cmd("SELECT").arg(config.database);
     }
@@ -308,11 +316,16 @@ async fn connect(
     pipeline.cmd("CLIENT").arg("SETINFO").arg("LIB-NAME").arg("sora");
     pipeline.cmd("CLIENT").arg("SETINFO").arg("LIB-VER").arg(env!("CARGO_PKG_VERSION"));
     let replies = ask(&wire, &pipeline).await?;
-    let refused = replies.into_iter().take(must_do).find_map(|reply| match reply {
-        Value::ServerError(error) => Some(error),
-        _ => None,
-    });
-    Ok(refused.map_or(Ok((wire, driver)), Err))
+    for (place, reply) in replies.into_iter().take(must_do).enumerate() {
+        match reply {
+            Value::ServerError(error) if place < greetings => {
+                return Ok(Err(Refused::Greeting(error)));
+            }
+            Value::ServerError(_) => return Ok(Err(Refused::Database)),
+            _ => {}
+        }
+    }
+    Ok(Ok((wire, driver)))
 }
 
 /// Sends commands at once.
@@ -348,12 +361,22 @@ fn greeting(speaks_3: bool, is_heard: bool) -> Pipeline {
     pipeline
 }
 
-fn of_opening(refused: &ServerError) -> Error {
-    let message = match refused.code() {
-        "WRONGPASS" | "NOAUTH" => "Redis refused the user or the password",
-        _ => return failure::of_server(refused),
-    };
-    Error::new(ErrorKind::Unavailable, message)
+impl Refused {
+    fn error(&self, config: &RedisConfig) -> Error {
+        let error = |message| Error::new(ErrorKind::Unavailable, message);
+        match self {
+            Self::Greeting(refused) if matches!(refused.code(), "WRONGPASS" | "NOAUTH") => {
+                error("Redis refused the user or the password")
+            }
+            Self::Greeting(refused) => {
+                failure::unavailable("the server refuses connections").with("code", refused.code())
+            }
+            Self::Database => {
+                error("Redis refused the database: the address names one it does not have")
+                    .with("database", config.database)
+            }
+        }
+    }
 }
 
 fn no_run() -> Error {

@@ -80,6 +80,17 @@ async fn a_password_is_never_shown() {
 }
 
 #[tokio::test]
+async fn a_database_that_is_not_there_is_named() {
+    let redis = start();
+    let address = format!("redis://{}:{}/99", redis.host(), redis.port());
+    let tier = RedisTier::connect(config(&address));
+    let error = tier.expect("an address").ready().await.expect_err("there are 16");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("refused the database"), "{error}");
+    assert!(error.to_string().contains("99"), "{error}");
+}
+
+#[tokio::test]
 async fn a_user_without_info_is_told_what_to_do() {
     let options = RedisOptions::new().user("blind", "secret", "~* &* +@all -info");
     let redis = start_with(&options);
